@@ -1,0 +1,1 @@
+"""What we find: rules, indicators, findings. Deterministic; no I/O, no clock, no environment."""

@@ -1,0 +1,1 @@
+"""What we add: pure look-ups over snapshots that are swapped whole."""

@@ -1,0 +1,1 @@
+"""The edges: the only package that knows Faust, Kafka, the clock and the environment."""

@@ -1,0 +1,81 @@
+"""A detection: one rule or indicator found in one record, with everything needed to find it again."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import orjson
+from pydantic import BaseModel, ConfigDict, Field
+
+from schemas.identity import Origin, detection_id, long_hash
+
+Millis = Annotated[int, Field(description="milliseconds since 1970-01-01 UTC")]
+
+
+class FindingRef(BaseModel):
+    """The finding that a detection belongs to: (event list item, entity, window of event time)."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    id: str
+    item: str = Field(description="id of the event list's item")
+    entity: str = Field(description="type:value, e.g. host:ws-017 or user:aigerim")
+    window_start: Millis
+    event_list: str = Field(description="revision of the event list that attributed it")
+
+
+class Detection(BaseModel):
+    """One (record, rule or indicator) pair. Its id holds no revision: the first revision that found it stands."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    id: str
+    kind: Literal["rule", "indicator"]
+    subject: str = Field(description="the rule's or the indicator's id")
+    revision: str = Field(description="hash of the rule's source text, or the indicator's revision")
+    title: str
+    level: Literal["informational", "low", "medium", "high", "critical"]
+    tags: tuple[str, ...] = ()
+    log: str
+    topic: str
+    partition: int
+    offset: int
+    time: Millis
+    kafka_time: Millis
+    late: bool = False
+    doubtful_time: bool = False
+    raw_sha256: str
+    format: str
+    product: str = ""
+    category: str = ""
+    service: str = ""
+    event_id: int = 0
+    host: str = ""
+    user: str = ""
+    src_ip: str = ""
+    matched: dict[str, str] = Field(default_factory=dict, description="field → value, at most 20 of 1 KB")
+    entities: tuple[str, ...] = Field(default=(), description="resolved entities, type:value")
+    finding: FindingRef | None = None
+    retrospective: bool = False
+
+    @property
+    def origin(self) -> Origin:
+        """The record it was found in."""
+        return Origin(self.log, self.topic, self.partition, self.offset)
+
+    def to_bytes(self) -> bytes:
+        """The record's value on `detections`."""
+        return orjson.dumps(self.model_dump(mode="json"), option=orjson.OPT_SORT_KEYS)
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Detection:
+        """Read it back. Raises pydantic's ValidationError."""
+        return cls.model_validate_json(data)
+
+
+def finding_id(item: str, entity: str, window_start: int) -> str:
+    """The id of a finding: item, entity and window, without revisions; it never changes."""
+    return long_hash("finding", item, entity, window_start)
+
+
+__all__ = ["Detection", "FindingRef", "Millis", "detection_id", "finding_id"]
