@@ -30,12 +30,13 @@ class Record(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class RecordBatch:
-    """Records of one partition in offset order, and the positions around them.
+    """Records of one partition of one log in offset order, and the positions around them.
 
     `first` is the position before the batch and `next` the one after it: control records and compaction leave
     holes in the offsets, and these holes belong to the batch. `records` may be empty.
     """
 
+    log: str
     topic: str
     partition: int
     first: int
