@@ -1,0 +1,139 @@
+"""ingest: raw topics → `detections`, `dead-letters`, and the store.
+
+A batch is judged in slices, so that no stretch of work holds the event loop for long; it is done when the broker has
+acknowledged its detections and dead letters. Storing has a cursor of its own (`pipeline.storing`): it may be behind
+or away, and nothing here waits for it longer than `Storing.room` allows.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from pipeline.delivery import Delivery, Outgoing
+from schemas.dead_letter import DeadLetter
+from schemas.detection import Detection
+from schemas.event import RecordBatch
+from schemas.identity import Origin, short_hash
+
+if TYPE_CHECKING:
+    from pipeline.detecting import DetectionSet
+    from pipeline.metrics import Metrics
+    from pipeline.parsers import Reader, Reading
+    from pipeline.storing import Storing
+
+SLICE_RECORDS = 256
+SLICE_BYTES = 1 << 20
+
+#: A dead letter larger than this travels shortened; whole it lies in the table `dead_letters`.
+DEAD_LETTER_WHOLE = 512 << 10
+DEAD_LETTER_HEAD = 64 << 10
+
+
+class RawToDetections:
+    """Judges batches of raw records. `rules` may be replaced between two slices by a whole new set."""
+
+    def __init__(
+        self, reader: Reader, rules: DetectionSet, storing: Storing, delivery: Delivery, metrics: Metrics
+    ) -> None:
+        self.rules = rules
+        self._reader = reader
+        self._storing = storing
+        self._delivery = delivery
+        self._metrics = metrics
+
+    async def handle(self, batch: RecordBatch) -> None:
+        """Judge one batch; returns when its outcome is durable. Raises UnreachableError when it cannot be made so."""
+        await self._storing.room()
+        detections: list[Detection] = []
+        letters: list[Outgoing] = []
+        for part in slices(batch):
+            reading, found = self._judge(part)
+            detections += found
+            letters += [dead_letter(part, dead) for dead in reading.dead]
+            self._storing.offer(part, reading)
+            await asyncio.sleep(0)
+        started = time.perf_counter()
+        await self._deliver(detections, letters)
+        self._metrics["stage_seconds_total"].labels(stage="deliver").inc(time.perf_counter() - started)
+        self._count_batch(batch, detections)
+
+    def _judge(self, part: RecordBatch) -> tuple[Reading, list[Detection]]:
+        started = time.perf_counter()
+        reading = self._reader.read(part)
+        parsed = time.perf_counter()
+        found = self.rules.detect(part.log, part.topic, part.partition, reading.events)
+        matched = time.perf_counter()
+        stage = self._metrics["stage_seconds_total"]
+        stage.labels(stage="parse").inc(parsed - started)
+        stage.labels(stage="match").inc(matched - parsed)
+        self._count_reading(part.topic, reading)
+        return reading, found
+
+    async def _deliver(self, detections: list[Detection], letters: list[Outgoing]) -> None:
+        if detections:
+            await self._delivery.send("detections", [outgoing(found) for found in detections])
+        if letters:
+            await self._delivery.send("dead-letters", letters)
+
+    def _count_reading(self, topic: str, reading: Reading) -> None:
+        late = sum(1 for event in reading.events if event.late)
+        doubtful = sum(1 for event in reading.events if event.doubtful)
+        if late:
+            self._metrics["late_total"].labels(topic=topic).inc(late)
+        if doubtful:
+            self._metrics["doubtful_time_total"].labels(topic=topic).inc(doubtful)
+        for reason, count in Counter(dead.reason for dead in reading.dead).items():
+            self._metrics["dead_letters_total"].labels(topic=topic, reason=reason).inc(count)
+
+    def _count_batch(self, batch: RecordBatch, detections: list[Detection]) -> None:
+        self._metrics["records_total"].labels(topic=batch.topic).inc(len(batch.records))
+        self._metrics["record_bytes_total"].labels(topic=batch.topic).inc(batch.size)
+        self._metrics["batch_records"].labels(topic=batch.topic).observe(len(batch.records))
+        for (kind, level), count in Counter((found.kind, found.level) for found in detections).items():
+            self._metrics["detections_total"].labels(kind=kind, level=level).inc(count)
+
+
+def slices(batch: RecordBatch) -> Iterator[RecordBatch]:
+    """Cut a batch into contiguous parts of at most SLICE_RECORDS records and about SLICE_BYTES bytes.
+
+    The parts' positions meet: each `first` is the `next` before it, the last `next` is the batch's own.
+    """
+    records, first, start, held = batch.records, batch.first, 0, 0
+    for index, record in enumerate(records):
+        held += len(record.value or b"")
+        if index + 1 - start < SLICE_RECORDS and held < SLICE_BYTES and index + 1 < len(records):
+            continue
+        position = record.offset + 1 if index + 1 < len(records) else batch.next
+        yield RecordBatch(batch.log, batch.topic, batch.partition, first, position, records[start : index + 1])
+        first, start, held = position, index + 1, 0
+    if not records:
+        yield batch
+
+
+def outgoing(found: Detection) -> Outgoing:
+    """A detection as a record: keyed by its finding, so that one finding's detections stay in order."""
+    return Outgoing((found.finding.id if found.finding else short_hash(found.subject)).encode(), found.to_bytes())
+
+
+def dead_letter(part: RecordBatch, dead: DeadLetter) -> Outgoing:
+    """A dead letter as a record: the original bytes, everything else in headers."""
+    origin = Origin(part.log, part.topic, part.partition, dead.offset)
+    raw = dead.raw or b""
+    headers = {
+        "reason": dead.reason,
+        "log": part.log,
+        "topic": part.topic,
+        "partition": str(part.partition),
+        "offset": str(dead.offset),
+        "time": str(dead.kafka_ms),
+        "null": str(int(dead.raw is None)),
+        "length": str(len(raw)),
+        "whole": str(int(len(raw) <= DEAD_LETTER_WHOLE)),
+    }
+    key = "-".join(map(str, origin)).encode()
+    value = raw if len(raw) <= DEAD_LETTER_WHOLE else raw[:DEAD_LETTER_HEAD]
+    return Outgoing(key, value, tuple((name, text.encode()) for name, text in headers.items()))

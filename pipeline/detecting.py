@@ -1,0 +1,135 @@
+"""From events to detections: the rules, the indicators and the event list in force, applied to a batch.
+
+One `DetectionSet` is built whole and swapped whole. Everything here is a function of the events and that set, so the
+stream, `qorgan detect` and a hunt decide alike.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from detectors.ioc.match import IndicatorIndex
+from detectors.sigma.engine import Engine
+from detectors.triage.attribution import Attribution
+from enrichers.identity import entities
+from schemas.detection import Detection, detection_id
+from schemas.event import Event
+from schemas.identity import Origin, short_hash
+
+#: What one detection may carry of the record: the matched fields, cut to this.
+MAX_MATCHED_FIELDS = 20
+MAX_MATCHED_CHARS = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class DetectionSet:
+    """Everything that decides what is found, at one revision."""
+
+    engine: Engine
+    indicators: IndicatorIndex
+    attribution: Attribution
+
+    @property
+    def revision(self) -> str:
+        """Changes when a rule, an indicator or the event list does."""
+        return short_hash(self.engine.revision, self.indicators.revision, self.attribution.revision)
+
+    def detect(self, log: str, topic: str, partition: int, events: Sequence[Event]) -> list[Detection]:
+        """All detections in these events of one partition, in the events' order."""
+        found: list[tuple[int, Detection]] = []
+        for match in self.engine.match(events):
+            rule, event = match.rule, events[match.index]
+            made = self._make(
+                "rule",
+                rule.id,
+                rule.revision,
+                rule.title,
+                rule.level.word,
+                tuple(rule.tags),
+                Origin(log, topic, partition, event.offset),
+                event,
+                match.matched,
+            )
+            found.append((match.index, made))
+        for hit in self.indicators.match(events):
+            origin = Origin(log, topic, partition, events[hit.index].offset)
+            found.append((hit.index, self.of_indicator(origin, events[hit.index], hit.indicator, hit.observable)))
+        found.sort(key=lambda pair: pair[0])
+        return [made for _, made in found]
+
+    def of_indicator(
+        self, origin: Origin, event: Event, indicator: Any, observable: Any, *, retrospective: bool = False
+    ) -> Detection:
+        """The detection of an indicator in one event: the same id on the stream and in a hunt."""
+        return self._make(
+            "indicator",
+            indicator.id,
+            indicator.revision,
+            indicator.title,
+            indicator.level,
+            tuple(indicator.tags),
+            origin,
+            event,
+            {observable.type: observable.value},
+            retrospective=retrospective,
+        )
+
+    def _make(
+        self,
+        kind: str,
+        subject: str,
+        revision: str,
+        title: str,
+        level: str,
+        tags: tuple[str, ...],
+        origin: Origin,
+        event: Event,
+        matched: dict[str, str],
+        *,
+        retrospective: bool = False,
+    ) -> Detection:
+        who = entities(event.host, event.user, event.src_ip)
+        finding = self.attribution.attribute(
+            kind=kind,
+            subject=subject,
+            tags=tags,
+            level=level,
+            source=event.source,
+            entities=who,
+            topic=origin.topic,
+            time_ms=event.time_ms,
+            retrospective=retrospective,
+        )
+        return Detection.model_validate(
+            {
+                "id": detection_id(origin, subject),
+                "kind": kind,
+                "subject": subject,
+                "revision": revision,
+                "title": title,
+                "level": level,
+                "tags": tags,
+                **origin._asdict(),
+                "time": event.time_ms,
+                "kafka_time": event.kafka_ms,
+                "late": event.late,
+                "doubtful_time": event.doubtful,
+                "raw_sha256": hashlib.sha256(event.raw).hexdigest(),
+                "format": event.format.name,
+                **event.source._asdict(),
+                "host": event.host,
+                "user": event.user,
+                "src_ip": event.src_ip,
+                "matched": _cut(matched),
+                "entities": who,
+                "finding": finding,
+                "retrospective": retrospective,
+            }
+        )
+
+
+def _cut(matched: dict[str, str]) -> dict[str, str]:
+    return {name: value[:MAX_MATCHED_CHARS] for name, value in list(matched.items())[:MAX_MATCHED_FIELDS]}
