@@ -8,6 +8,7 @@ or away, and nothing here waits for it longer than `Storing.room` allows.
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -132,7 +133,7 @@ def dead_letter(part: RecordBatch, dead: DeadLetter) -> Outgoing:
         "time": str(dead.kafka_ms),
         "null": str(int(dead.raw is None)),
         "length": str(len(raw)),
-        "whole": str(int(len(raw) <= DEAD_LETTER_WHOLE)),
+        "sha256": hashlib.sha256(raw).hexdigest(),
     }
     key = "-".join(map(str, origin)).encode()
     value = raw if len(raw) <= DEAD_LETTER_WHOLE else raw[:DEAD_LETTER_HEAD]
