@@ -208,6 +208,16 @@ def load(**overrides: Any) -> Settings:
         raise RefusedError(f"The settings file cannot be read: {error}.") from None
 
 
+def debugging() -> bool:
+    """Whether errors show where they come from; asked also when the settings themselves are wrong."""
+    return os.environ.get("QORGAN_LOG_LEVEL", "").lower() == "debug"
+
+
+def use_file(path: Path) -> None:
+    """Make `path` the settings file of this process and of those it starts."""
+    os.environ["QORGAN_SETTINGS"] = str(path)
+
+
 def _secret(path: Path, setting: str) -> str:
     try:
         return path.read_text().strip()

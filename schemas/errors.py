@@ -15,6 +15,7 @@ class Exit(IntEnum):
     UNREACHABLE = 4
     FAILED = 5
     INTERRUPTED = 130
+    BROKEN_PIPE = 141
 
 
 class QorganError(Exception):
