@@ -14,6 +14,7 @@ REASONS = (
     "size",
     "shape",
     "time",
+    "fault",  # of our own parser: an alarm, never the shipper's doing
 )
 
 

@@ -1,0 +1,81 @@
+"""What shippers write as time, as milliseconds since 1970 UTC. Never raises: what cannot be read is no time.
+
+Spellings: ISO 8601 with any fraction and any zone or none, `2020-09-20 13:19:31`, epoch numbers in seconds,
+milliseconds, microseconds or nanoseconds (Fluent Bit sends doubles), `/Date(…)/` of .NET, and the yearless
+`Oct 11 22:14:15` of RFC 3164.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta, tzinfo
+from functools import lru_cache
+from typing import Any
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+MILLI = timedelta(milliseconds=1)
+DAY_MS = 86_400_000
+
+_MONTHS = {name: n for n, name in enumerate("jan feb mar apr may jun jul aug sep oct nov dec".split(), 1)}
+
+
+def moment(value: Any, zone: tzinfo) -> int:
+    """A time of whatever spelling in milliseconds UTC; one without a zone is in `zone`. 0: none, or not readable."""
+    kind = type(value)
+    if kind is str:
+        return _of_text(value, zone)
+    if kind is int or kind is float:
+        return _of_number(value)
+    return 0
+
+
+def _of_text(text: str, zone: tzinfo) -> int:
+    if len(text) >= 19 and text[4] == "-":
+        try:
+            at = datetime.fromisoformat(text)
+            if at.tzinfo is None:
+                at = at.replace(tzinfo=zone)
+            return (at - EPOCH) // MILLI
+        except (ValueError, OverflowError):
+            return _of_text(text[:-4] + "Z", zone) if text.endswith(" UTC") else 0
+    if text.startswith("/Date("):
+        text = text[6:].partition(")")[0]
+    try:
+        return _of_number(float(text)) if 9 <= len(text) <= 24 else 0
+    except ValueError:
+        return 0
+
+
+def _of_number(number: float) -> int:
+    """Seconds, milliseconds, microseconds or nanoseconds, told apart by size: all mean a time between 1973 and 5138."""
+    for limit, factor in ((1e11, 1000), (1e14, 1), (1e17, 1e-3), (1e20, 1e-6)):
+        if 1e8 <= number < limit:
+            return int(round(number * factor)) if factor == 1000 else int(number * factor)
+    return 0
+
+
+def without_year(stamp: str, near_ms: int, zone: tzinfo) -> int:
+    """`Oct 11 22:14:15` in `zone`, in the year that brings it nearest to `near_ms` (Kafka's time). 0: not readable."""
+    return _without_year(stamp, near_ms // DAY_MS, zone) if near_ms > 0 else 0
+
+
+# A second's lines share one stamp; by the day, so that the answer stays a function of the record.
+@lru_cache(maxsize=4096)
+def _without_year(stamp: str, near_day: int, zone: tzinfo) -> int:
+    near = near_day * DAY_MS
+    try:
+        month, day, clock = stamp.split()
+        hour, minute, second = (int(part) for part in clock.split(":"))
+        year = (EPOCH + timedelta(days=near_day)).year
+        number = _MONTHS[month.lower()]
+    except (ValueError, KeyError, OverflowError):
+        return 0
+    found = 0
+    for candidate in (year, year - 1, year + 1):
+        try:
+            at = datetime(candidate, number, int(day), hour, minute, min(second, 59), tzinfo=zone)
+            ms = (at - EPOCH) // MILLI
+        except (ValueError, OverflowError):
+            continue
+        if not found or abs(ms - near) < abs(found - near):
+            found = ms
+    return found

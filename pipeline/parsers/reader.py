@@ -1,0 +1,187 @@
+"""A batch of records becomes events and dead letters: each record exactly one of them, whatever its bytes are.
+
+record ── first byte ──┬─ `{` ── orjson, once ── sniff ── JSON format ─┐
+                       └─ text ───────────────── sniff ── text format ─┼─ Event: time judged, observables taken
+                                                                       └─ DeadLetter: reason, bytes as they came
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+from zoneinfo import ZoneInfo
+
+import orjson
+
+from detectors.ioc import observables
+from detectors.ioc.observables import extract
+from pipeline.parsers.clock import DAY_MS
+from pipeline.parsers.formats import JSON_SHAPES, SHAPES, TEXT_SHAPES
+from pipeline.parsers.shape import Shape, Topic, bound, source
+from pipeline.settings import Settings
+from schemas.dead_letter import DeadLetter
+from schemas.errors import RefusedError, UnparsableError
+from schemas.event import Event, Record, RecordBatch
+from schemas.identity import short_hash
+
+#: A record's own time counts when it lies in [Kafka's - 7 days, Kafka's + 5 minutes].
+OLDEST_MS: Final = 7 * DAY_MS
+NEWEST_MS: Final = 5 * 60_000
+
+#: Larger records are not read: four times what a topic takes, so only a broker set up by others sends them.
+MAX_BYTES: Final = 128 << 20
+#: Containers within containers; orjson takes 1,024, which is more than a recursive reader of the event survives.
+MAX_DEPTH: Final = 100
+LARGE: Final = 64 << 10
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What a batch is, in offset order: len(events) + len(dead) is the number of its records."""
+
+    events: list[Event]
+    dead: list[DeadLetter]
+
+
+class Reader:
+    """Reads batches by the settings of their topics. Raises RefusedError for a format or time zone it does not know."""
+
+    def __init__(self, settings: Settings) -> None:
+        try:
+            self._zone = ZoneInfo(settings.timezone)
+        except (OSError, ValueError):
+            raise RefusedError(f"timezone: {settings.timezone!r} is no time zone (try Asia/Almaty).") from None
+        for entry in settings.topics:
+            if entry.format != "detect" and entry.format not in SHAPES:
+                known = ", ".join(SHAPES)
+                raise RefusedError(f"topics: {entry.topic} names the format {entry.format!r}; there are {known}.")
+        self._settings = settings
+        self._topics: dict[str, Topic] = {}
+        said = orjson.dumps([entry.model_dump() for entry in settings.topics], option=orjson.OPT_SORT_KEYS)
+        self.revision: str = short_hash(_code(), settings.timezone, said.decode())
+        """Changes with whatever shapes rows: this code, the topics' settings, the time zone."""
+
+    def read(self, batch: RecordBatch) -> Reading:
+        """Read every record of a batch. Never raises.
+
+        A record with the timestamp -1 (Kafka's 'none') has its own time for Kafka's: so are files read.
+        """
+        topic = self._topics.get(batch.topic) or self._topic(batch.topic)
+        events: list[Event] = []
+        dead: list[DeadLetter] = []
+        for record in batch.records:
+            try:
+                events.append(_event(record, topic))
+            except UnparsableError as refused:
+                dead.append(_dead(record, refused.reason))
+            except Exception:  # a fault of ours must cost one record's parsing, never the stream
+                dead.append(_dead(record, "fault"))
+        return Reading(events, dead)
+
+    def _topic(self, name: str) -> Topic:
+        entry = self._settings.for_topic(name)
+        known = Topic(
+            self._zone,
+            source(entry.product.lower(), entry.category.lower(), entry.service),
+            int(entry.lateness * 1000),
+            SHAPES.get(entry.format),
+        )
+        self._topics[name] = known
+        return known
+
+
+def _event(record: Record, topic: Topic) -> Event:
+    raw = record.value
+    if not raw:
+        raise UnparsableError("empty")
+    shape, content = _content(raw, topic.shape)
+    kafka_ms = record.timestamp
+    event = shape.parse(content, raw, kafka_ms, topic)
+    event.offset = record.offset
+    own_ms = event.time_ms
+    if kafka_ms < 0:
+        kafka_ms = own_ms
+    event.kafka_ms = kafka_ms
+    behind = kafka_ms - own_ms
+    if own_ms and -NEWEST_MS <= behind <= OLDEST_MS:
+        event.late = behind > topic.lateness_ms
+    else:
+        event.time_ms = kafka_ms
+        event.doubtful = True
+    event.observables = extract(event.format.name, event.fields)
+    if len(raw) > LARGE:
+        bound(event)
+    return event
+
+
+def _content(raw: bytes, named: Shape | None) -> tuple[Shape, Any]:
+    """The record's object or text, decoded once, and its format. Raises UnparsableError."""
+    start = raw[0]
+    if start == 0x7B:  # {
+        doc = _object(raw)
+        if named is not None:
+            if not named.sniff(doc):
+                raise UnparsableError("format")
+            return named, doc
+        for shape in JSON_SHAPES:
+            if shape.sniff(doc):
+                return shape, doc
+        raise UnparsableError("format")
+    return _other(raw, named)
+
+
+def _object(raw: bytes) -> Any:
+    if len(raw) > MAX_BYTES:
+        raise UnparsableError("size")
+    try:
+        doc = orjson.loads(raw)
+    except orjson.JSONDecodeError as error:
+        raise UnparsableError(_reason(error.msg)) from None
+    if raw.count(b"{") + raw.count(b"[") > MAX_DEPTH and _deep(doc):
+        raise UnparsableError("depth")
+    return doc
+
+
+def _reason(message: str) -> str:
+    if "UTF-8" in message or "surrogate" in message:
+        return "encoding"
+    return "depth" if "depth" in message else "json"
+
+
+def _deep(doc: Any) -> bool:
+    """Whether containers stand in containers more than MAX_DEPTH times."""
+    level = [doc]
+    for _ in range(MAX_DEPTH):
+        level = [
+            inner
+            for outer in level
+            for inner in (outer.values() if isinstance(outer, dict) else outer)
+            if isinstance(inner, (dict, list))
+        ]
+        if not level:
+            return False
+    return True
+
+
+def _other(raw: bytes, named: Shape | None) -> tuple[Shape, Any]:
+    """What does not start with a brace: a text format, or an object behind a byte order mark or blanks."""
+    head = raw[:64].removeprefix(b"\xef\xbb\xbf").lstrip()
+    if not raw.strip(b" \t\r\n\0"):
+        raise UnparsableError("empty")
+    if head[:1] == b"{":
+        return _content(raw.removeprefix(b"\xef\xbb\xbf").lstrip(), named)
+    if len(raw) > MAX_BYTES:
+        raise UnparsableError("size")
+    raise UnparsableError("shape" if head[:1] in b'["' else "format")
+
+
+def _dead(record: Record, reason: str) -> DeadLetter:
+    return DeadLetter(record.offset, record.timestamp, reason, record.key, record.value)
+
+
+def _code() -> str:
+    """A hash of the sources that shape rows: nobody has to remember to raise a number."""
+    here = [Path(observables.__file__), *sorted(Path(__file__).parent.glob("*.py"))]
+    return hashlib.blake2b(b"\0".join(path.read_bytes() for path in here), digest_size=8).hexdigest()

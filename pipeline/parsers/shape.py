@@ -1,0 +1,91 @@
+"""The contract of a format's parser, and how columns are taken from fields by tables of names.
+
+A parser gets the decoded record and returns its event. `time_ms` is then the event's own time, or 0; the reader
+judges it against Kafka's. Offset, Kafka's time and observables are the reader's too. A parser raises UnparsableError
+for what is not of its format, and nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import tzinfo
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+from detectors.ioc.observables import address
+from schemas.event import Event, Format, Source
+
+MAX_WORD = 8_192
+"""Characters of a column's value; longer ones are cut. The record keeps them whole."""
+MAX_SOURCE = 128
+MAX_EVENT_ID = 0xFFFF_FFFF
+
+
+@dataclass(frozen=True, slots=True)
+class Topic:
+    """What the settings say of one raw topic."""
+
+    zone: tzinfo
+    source: Source
+    lateness_ms: int
+    shape: Shape | None
+    """The named format; None: detect by record."""
+
+
+class Shape(NamedTuple):
+    """One format: its name and form, how a record of it is known, how it is read.
+
+    `sniff` and `parse` of a JSON format get the record's object, of a text format its text without end of line.
+    """
+
+    format: Format
+    sniff: Callable[[Any], bool]
+    parse: Callable[[Any, bytes, int, Topic], Event]
+    """(object or text, raw, Kafka's time in ms or less than 0, topic) → event."""
+
+
+def first(get: Callable[[str], Any], names: Iterable[str]) -> str:
+    """The first of these fields that says something, as a column's value."""
+    for name in names:
+        value = get(name)
+        if value and value != "-":
+            return value if type(value) is str else word(value)
+    return ""
+
+
+def first_address(get: Callable[[str], Any], names: Iterable[str]) -> str:
+    """The first of these fields that holds an IP address, normalised."""
+    for name in names:
+        value = get(name)
+        if type(value) is str and value:
+            found = address(value)
+            if found is not None:
+                return found.value
+    return ""
+
+
+def word(value: Any) -> str:
+    """A scalar as text; nothing for what nests."""
+    return str(value) if isinstance(value, (str, int, float)) and not isinstance(value, bool) else ""
+
+
+def bound(event: Event) -> None:
+    """Cut the columns of an event whose record is large, so that a column never holds megabytes."""
+    for name in ("host", "user", "src_ip", "dst_ip", "process", "command_line", "domain"):
+        value = getattr(event, name)
+        if len(value) > MAX_WORD:
+            setattr(event, name, value[:MAX_WORD])
+
+
+@lru_cache(maxsize=16_384)
+def source(product: str, category: str, service: str, event_id: int = 0) -> Source:
+    """One object per distinct source; bounded, since a shipper writes the service."""
+    return Source(product, category, service[:MAX_SOURCE].lower(), event_id)
+
+
+def event_number(value: Any) -> int:
+    """An event id as a number that a column can hold, else 0."""
+    if type(value) is str and value.isascii() and value.isdigit() and len(value) < 11:
+        value = int(value)
+    return value if type(value) is int and 0 <= value <= MAX_EVENT_ID else 0
