@@ -1,0 +1,82 @@
+"""What triage takes in: detections collapsed by finding; later also commands, timers and receipts.
+
+Everything in an update is taken as a union, a least or a greatest: read twice, or in pieces cut otherwise, it adds
+nothing. That is what makes redelivery harmless all the way from `detections` to the incident.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import orjson
+from pydantic import BaseModel, ConfigDict, Field
+
+from schemas.detection import Detection, FindingRef, Millis
+
+Level = Literal["informational", "low", "medium", "high", "critical"]
+#: Detections of one finding that are told and counted one by one; beyond it the finding's count stands still.
+#: The table `detections` holds them all. It bounds an update (about 100 KB), the journal, and a fold's memory.
+COUNTED_PER_FINDING = 250
+#: Names in a piece of evidence are cut to this: an incident with 200 pieces must fit into a Kafka record of 1 MB.
+NAME_CHARS = 128
+MOST_NAMES = 64
+
+
+class Evidence(BaseModel):
+    """One detection, as an incident shows it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    id: str = Field(description="the detection's id")
+    kind: Literal["rule", "indicator"]
+    subject: str = Field(description="id of the rule or indicator")
+    title: str
+    level: Level
+    origin: str = Field(description="log/topic/partition/offset of the record")
+    time: Millis
+    host: str = ""
+    user: str = ""
+    source: str = Field(default="", description="source address")
+
+    @classmethod
+    def of(cls, found: Detection) -> Evidence:
+        """The piece that a detection gives."""
+        return cls(
+            id=found.id,
+            kind=found.kind,
+            subject=found.subject,
+            title=found.title[:NAME_CHARS],
+            level=found.level,
+            origin=str(found.origin),
+            time=found.time,
+            host=found.host[:NAME_CHARS],
+            user=found.user[:NAME_CHARS],
+            source=found.src_ip[:NAME_CHARS],
+        )
+
+
+class FindingUpdate(BaseModel):
+    """What became known of one finding since the last update. `evidence` holds each detection once."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: Literal["finding"] = "finding"
+    finding: FindingRef
+    level: Level = Field(description="the highest in this update")
+    evidence: Annotated[tuple[Evidence, ...], Field(min_length=1, max_length=COUNTED_PER_FINDING)]
+    entities: Annotated[tuple[str, ...], Field(max_length=MOST_NAMES)] = ()
+    tactics: Annotated[tuple[str, ...], Field(max_length=MOST_NAMES)] = ()
+    techniques: Annotated[tuple[str, ...], Field(max_length=MOST_NAMES)] = ()
+    first: Millis = Field(description="correlation time of the earliest detection")
+    last: Millis = Field(description="and of the latest")
+    kafka_time: Millis = Field(description="Kafka's time of the earliest record, to measure how long we took")
+    retrospective: bool = Field(default=False, description="every detection in it was found in the past")
+
+    def to_bytes(self) -> bytes:
+        """The record's value on `intake`."""
+        return orjson.dumps(self.model_dump(mode="json"), option=orjson.OPT_SORT_KEYS)
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> FindingUpdate:
+        """Read it back. Raises pydantic's ValidationError."""
+        return cls.model_validate_json(data)
