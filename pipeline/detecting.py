@@ -75,6 +75,7 @@ class DetectionSet:
             event,
             {observable.type: observable.value},
             retrospective=retrospective,
+            indicator_type=indicator.type,
         )
 
     def _make(
@@ -90,6 +91,7 @@ class DetectionSet:
         matched: dict[str, str],
         *,
         retrospective: bool = False,
+        indicator_type: str = "",
     ) -> Detection:
         who = entities(event.host, event.user, event.src_ip)
         finding = self.attribution.attribute(
@@ -102,6 +104,7 @@ class DetectionSet:
             topic=origin.topic,
             time_ms=event.time_ms,
             retrospective=retrospective,
+            indicator_type=indicator_type,
         )
         return Detection.model_validate(
             {

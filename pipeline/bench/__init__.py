@@ -1,0 +1,1 @@
+"""Benchmarks: each prints its figures again. `qorgan bench NAME`; a module each, `run(...) -> dict`."""

@@ -1,0 +1,97 @@
+"""`qorgan bench pipeline`: broker to stored, with detections delivered; one ingest worker, store and broker beside it.
+
+The records lie on the broker before the worker starts, so what is measured is how fast the worker takes them through
+parsing, matching, delivery and storing; its start and the group's join stand apart.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from pipeline.bench.rig import Rig, Worker, rig, wait_for
+from pipeline.bench.sample import recorded, simulated
+
+TOPIC = "raw.bench"
+STAGES = ("parse", "match", "deliver", "columns", "arrow", "hash", "insert")
+
+
+def run(
+    files: Sequence[Path] = (),
+    rules: Sequence[Path] = (),
+    indicators: Sequence[Path] = (),
+    *,
+    events: int = 200_000,
+    mean_bytes: int = 2_500,
+    kafka_home: Path | None = None,
+    state: Path | None = None,
+) -> dict[str, Any]:
+    """Measure with the files' lines (or, without files, the simulated bank's). Returns figures in the units named."""
+    lines = recorded(files, events, mean_bytes) if files else simulated(events)
+    settings = {"raw_topics": TOPIC, "rules": ",".join(map(str, rules)), "indicators": ",".join(map(str, indicators))}
+    if state is not None:
+        settings["state_dir"] = str(state)
+    with (
+        tempfile.TemporaryDirectory(prefix="qorgan-bench-") as folder,
+        rig(Path(folder), kafka_home=kafka_home, **{k: v for k, v in settings.items() if v}) as bench,
+    ):
+        bench.create_topics(TOPIC)
+        bench.publish(TOPIC, lines)
+        started = time.monotonic()
+        worker = bench.worker("ingest")
+        return _figures(bench, worker, len(lines), sum(map(len, lines)) / len(lines), started)
+
+
+def _figures(bench: Rig, worker: Worker, count: int, mean: float, started: float) -> dict[str, Any]:
+    wait_for("the worker to read its first batch", lambda: _judged(worker) > 0, 120, 0.02)
+    first, already, cpu = time.monotonic(), _judged(worker), worker.cpu_seconds()
+    peak = 0
+
+    def done() -> bool:
+        nonlocal peak
+        peak = max(peak, worker.rss_bytes())
+        return _judged(worker) >= count
+
+    wait_for("every record to be judged", done, 600)
+    judged = time.monotonic()
+    wait_for("every record to be stored", lambda: _stored(worker) >= count, 300)
+    stored = time.monotonic()
+    used = worker.cpu_seconds() - cpu
+    rows = bench.query(
+        "SELECT count(), uniqExact(partition, offset) FROM (SELECT partition, offset FROM events "
+        "UNION ALL SELECT partition, offset FROM dead_letters)"
+    )[0]
+    taken = count - already
+    return {
+        "events": count,
+        "mean_bytes": round(mean),
+        "events_per_s": round(taken / (stored - first)),
+        "events_per_s_judged": round(taken / (judged - first)),
+        "cpu_us_per_event": round(used / taken * 1e6, 1),
+        "stage_us_per_event": {
+            stage: round(worker.total("qorgan_stage_seconds_total", stage=stage) / count * 1e6, 1) for stage in STAGES
+        },
+        "detections": int(worker.total("qorgan_detections_total")),
+        "rules": int(worker.total("qorgan_rules_loaded")),
+        "indicators": int(worker.total("qorgan_indicators_loaded")),
+        "rss_peak_mb": round(peak / 1e6),
+        "start_seconds": {
+            labels["phase"]: round(value, 2)
+            for name, labels, value in worker.metrics()
+            if name == "qorgan_start_seconds"
+        },
+        "start_to_first_batch_s": round(first - started, 2),
+        "rows": rows[0],
+        "rows_distinct": rows[1],
+    }
+
+
+def _judged(worker: Worker) -> float:
+    return worker.total("qorgan_records_total")
+
+
+def _stored(worker: Worker) -> float:
+    return worker.total("qorgan_block_rows_sum")
