@@ -5,6 +5,7 @@ What is exported is declared once, as data (settings, metrics, commands); a test
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -42,7 +43,7 @@ def write() -> None:
         if not file.exists() or file.read_text() != text:
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_text(text)
-            print(path)
+            sys.stdout.write(f"{path}\n")
 
 
 def _code(value: str) -> str:

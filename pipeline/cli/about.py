@@ -6,17 +6,17 @@ from typing import Annotated, Any
 
 import typer
 
+from pipeline import __version__
 from pipeline.cli.screen import AsJson, show
 
 
 def version(as_json: AsJson = False) -> None:
     """Print the version; with --json also those of what it stands on."""
-    from importlib.metadata import version as installed
-
     if not as_json:
-        print(installed("qorgan"))
+        print(__version__)
         return
     import platform
+    from importlib.metadata import version as installed
 
     parts = (
         "faust-streaming",
@@ -27,7 +27,7 @@ def version(as_json: AsJson = False) -> None:
         "pysigma",
         "hyperscan",
     )
-    row = {"qorgan": installed("qorgan"), "python": platform.python_version()}
+    row = {"qorgan": __version__, "python": platform.python_version()}
     show([row | {part: installed(part) for part in parts}], (), as_json=True)
 
 
