@@ -2,24 +2,17 @@
 
 from __future__ import annotations
 
-import gzip
-import lzma
 import random
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from pipeline import recordings
 from schemas.errors import RefusedError
 
 
 def lines_of(files: Sequence[Path]) -> list[bytes]:
-    """All lines of the files, .xz and .gz unpacked, without line ends."""
-    lines: list[bytes] = []
-    for file in files:
-        try:
-            raw = _open(file)
-        except OSError as error:
-            raise RefusedError(f"{file} cannot be read ({error.strerror}).") from None
-        lines += [line for line in raw.split(b"\n") if line.strip()]
+    """All lines of the recordings. Raises RefusedError when one cannot be read or all are empty."""
+    lines = [line for file in files for chunk in recordings.read(str(file)) for line in chunk.values]
     if not lines:
         raise RefusedError("The files hold no line.")
     return lines
@@ -55,11 +48,3 @@ def _values(messages: Iterator[object]) -> Iterator[bytes]:
         value = getattr(message, "value", None)
         if value is not None:
             yield value
-
-
-def _open(file: Path) -> bytes:
-    if file.suffix == ".xz":
-        return lzma.open(file).read()
-    if file.suffix == ".gz":
-        return gzip.open(file).read()
-    return file.read_bytes()
