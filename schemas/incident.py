@@ -13,7 +13,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from schemas.detection import Millis
 from schemas.event_list import ItemFacts
-from schemas.intake import Evidence, Level
+from schemas.intake import Evidence
+from schemas.severity import Level
 from schemas.text import Named, Text
 
 #: Pieces of evidence, findings, entities and rules that a revision lists at most, each.

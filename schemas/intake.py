@@ -12,8 +12,8 @@ import orjson
 from pydantic import BaseModel, ConfigDict, Field
 
 from schemas.detection import Detection, FindingRef, Millis
+from schemas.severity import Level
 
-Level = Literal["informational", "low", "medium", "high", "critical"]
 #: Detections of one finding that are told and counted one by one; beyond it the finding's count stands still.
 #: The table `detections` holds them all. It bounds an update (about 100 KB), the journal, and a fold's memory.
 COUNTED_PER_FINDING = 250

@@ -8,7 +8,7 @@ object with its own hash as the last member, so that it stays readable JSON and 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Sequence
 from typing import Annotated, Literal, NamedTuple
 
 import orjson
@@ -17,7 +17,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from schemas.detection import FindingRef, Millis
 from schemas.errors import RefusedError
 from schemas.event_list import ItemFacts
-from schemas.intake import Evidence, Level
+from schemas.intake import Evidence
+from schemas.severity import Level
 
 _HASH_MEMBER = b',"hash":"'
 _SEAL = len(_HASH_MEMBER) + 64 + len(b'"}')
@@ -88,17 +89,23 @@ class Intake(_Frozen):
     offset: int
 
 
-class Entry(_Frozen):
-    """One fact. `revision` is the incident's revision that it belongs to; several entries may make up one."""
+class Fact(_Frozen):
+    """What happened to one incident. `revision` is the one that it belongs to; several facts may make up one."""
 
-    seq: int = Field(ge=1)
-    epoch: int = Field(ge=1, description="counts the takeovers of the writer")
-    previous: str = Field(description="hash of the entry before; 64 zeros for the first")
     at: Millis = Field(description="the writer's wall clock")
     incident: str
     revision: int = Field(ge=1)
     intake: Intake
     body: Body
+
+
+class Entry(Fact):
+    """A fact in its place in the chain."""
+
+    seq: int = Field(ge=1)
+    epoch: int = Field(ge=1, description="counts the takeovers of the writer")
+    previous: str = Field(description="hash of the entry before; 64 zeros for the first")
+    complete: bool = Field(description="true on the last of those written together; a torn write is cut back to it")
 
     def canonical(self) -> bytes:
         """The bytes that are hashed."""
@@ -111,10 +118,9 @@ class Head(NamedTuple):
     seq: int
     hash: str
     epoch: int
-    at: int
 
 
-GENESIS = Head(0, "0" * 64, 0, 0)
+GENESIS = Head(0, "0" * 64, 0)
 
 
 class Sealed(NamedTuple):
@@ -130,26 +136,17 @@ def seal(entry: Entry) -> Sealed:
     data = entry.canonical()
     digest = hashlib.sha256(data).hexdigest()
     line = data[:-1] + _HASH_MEMBER + digest.encode() + b'"}'
-    return Sealed(entry, line, Head(entry.seq, digest, entry.epoch, entry.at))
+    return Sealed(entry, line, Head(entry.seq, digest, entry.epoch))
 
 
-def chained(head: Head, epoch: int, at: int, facts: Iterable[tuple[str, int, Intake, Body]]) -> Iterator[Sealed]:
-    """Chain facts, each (incident, revision, intake, body), behind `head`."""
-    for incident, revision, intake, body in facts:
-        sealed = seal(
-            Entry(
-                seq=head.seq + 1,
-                epoch=epoch,
-                previous=head.hash,
-                at=at,
-                incident=incident,
-                revision=revision,
-                intake=intake,
-                body=body,
-            )
-        )
-        head = sealed.head
-        yield sealed
+def chained(head: Head, epoch: int, facts: Sequence[Fact]) -> list[Sealed]:
+    """Chain facts that are written together behind `head`."""
+    sealed: list[Sealed] = []
+    for place, fact in enumerate(facts, start=1):
+        chain = {"seq": head.seq + 1, "epoch": epoch, "previous": head.hash, "complete": place == len(facts)}
+        sealed.append(seal(Entry.model_construct(**{**dict(fact), **chain})))
+        head = sealed[-1].head
+    return sealed
 
 
 def unseal(head: Head, line: bytes) -> Sealed:
@@ -170,4 +167,4 @@ def unseal(head: Head, line: bytes) -> Sealed:
         raise BrokenJournalError(seq, "it does not follow the entry before it")
     if entry.epoch < head.epoch:
         raise BrokenJournalError(seq, f"a writer of epoch {entry.epoch} wrote after epoch {head.epoch}")
-    return Sealed(entry, line, Head(seq, digest, entry.epoch, entry.at))
+    return Sealed(entry, line, Head(seq, digest, entry.epoch))

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from enum import IntEnum
+from typing import Literal, cast
+
+Level = Literal["informational", "low", "medium", "high", "critical"]
 
 
 class Severity(IntEnum):
@@ -15,9 +18,9 @@ class Severity(IntEnum):
     CRITICAL = 4
 
     @property
-    def word(self) -> str:
+    def word(self) -> Level:
         """The level as Sigma writes it."""
-        return self.name.lower()
+        return cast(Level, self.name.lower())
 
     @classmethod
     def of(cls, word: str | None) -> Severity:
