@@ -63,7 +63,7 @@ def events(seed: int, count: int, start_ms: int, span_ms: int = DAY_MS) -> Itera
     """Yield `count` records of `span_ms` from `start_ms` (a local midnight, milliseconds UTC), in arrival order.
 
     Arrival is not quite the order of the events' own times: shippers deliver up to seconds late. Same arguments,
-    same bytes. About 40,000 a second.
+    same bytes. About 30,000 a second.
     """
     rng = Random(f"bank/{seed}")  # noqa: S311 (a simulation must be repeatable)
     scene = Scene(cast(seed), rng)

@@ -37,6 +37,7 @@ class Scene:
         self.workstations = cast.of("workstation")
         self.servers = cast.of("server", "mail")
         self.controllers = cast.of("dc")
+        self.core = cast.of("core")
         self.unix = cast.of("core", "payment", "proxy", "vpn", "linux")
         self.admins = cast.department("it")
         self._records: defaultdict[tuple[str, str], int] = defaultdict(lambda: 100_000)

@@ -28,6 +28,7 @@ _AUDITED: Final = (
     ("/usr/bin/grep", ("grep", "-c", "ORA-", "/opt/abs/log/app.log")),
     ("/usr/bin/ps", ("ps", "aux")),
 )
+_PATHS: Final = ("/opt/abs/log/app.log", "/etc/hosts", "/opt/payments/out/report.xml", "/etc/nginx/nginx.conf")
 
 
 def line(host: Host, time_ms: int, app: str, pid: int, message: str) -> Message:
@@ -107,10 +108,22 @@ def syscall(
     return line(host, time_ms, "audispd", 812, text)
 
 
+def opened(host: Host, time_ms: int, serial: int, name: str) -> Message:
+    """An audit PATH record: the file that the system call of the same serial number touched."""
+    text = (
+        f'type=PATH msg={audit_stamp(time_ms, serial)}: item=0 name="{name}" inode={400_000 + serial % 90_000} '
+        "dev=fd:00 mode=0100640 ouid=0 ogid=990 rdev=00:00 nametype=NORMAL cap_fp=0 cap_fi=0 cap_fe=0 cap_fver=0"
+    )
+    return line(host, time_ms, "audispd", 812, text)
+
+
 def audited(scene: Scene, time_ms: int) -> Message:
-    """The audit daemon notes an ordinary program, as one of its two records."""
+    """The audit daemon notes an ordinary program, as one of its records."""
     host, (program, arguments) = scene.pick(scene.unix), scene.pick(_AUDITED)
     serial = scene.number(10_000, 900_000)
-    if scene.rng.random() < 0.5:
+    kind = scene.rng.random()
+    if kind < 0.45:
         return execve(host, time_ms, serial, arguments)
+    if kind < 0.55:
+        return opened(host, time_ms, serial, scene.pick(_PATHS))
     return syscall(host, time_ms, serial, program, auid=scene.number(1_001, 1_020))

@@ -169,7 +169,8 @@ def desk_connection(scene: Scene, time_ms: int) -> Message:
         address = f"198.18.{scene.number(0, 256)}.{scene.number(1, 255)}"
         return connection(scene, host, time_ms, CHROME, account(person), address, 443)
     if kind < 0.8:
-        return connection(scene, host, time_ms, ABS, account(person), f"10.40.1.{scene.number(1, 7)}", 1521)
+        core = scene.pick(scene.core)
+        return connection(scene, host, time_ms, ABS, account(person), core.ip, 1521, core.fqdn)
     return connection(scene, host, time_ms, OFFICE + "OUTLOOK.EXE", account(person), "10.30.5.1", 443, "mail-01")
 
 
