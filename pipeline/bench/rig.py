@@ -26,6 +26,7 @@ from pipeline.supervise import role_command
 from schemas.errors import QorganError
 
 Sample = tuple[str, dict[str, str], float]
+Identity = tuple[str, int, int]
 
 
 def free_ports(count: int) -> int:
@@ -160,8 +161,13 @@ class Rig:
         finally:
             client.close()
 
-    def publish(self, topic: str, values: Iterable[bytes | None], *, timestamps: Iterable[int] | None = None) -> int:
-        """Publish and wait for every acknowledgement; returns how many. The producer chooses partitions."""
+    def publish(
+        self, topic: str, values: Iterable[bytes | None], *, rate: float = 0.0, into: list[Identity] | None = None
+    ) -> int:
+        """Publish (at `rate` a second, 0 = at full speed), wait for every acknowledgement; returns how many.
+
+        `into` receives (topic, partition, offset) of each record, as the broker acknowledged it.
+        """
         from confluent_kafka import Producer
 
         producer = Producer(
@@ -169,24 +175,24 @@ class Rig:
                 "bootstrap.servers": self.broker.address,
                 "compression.type": "lz4",
                 "linger.ms": 20,
-                "batch.num.messages": 1_000,
-                "queue.buffering.max.messages": 200_000,
                 "sticky.partitioning.linger.ms": 10,
             }
         )
         failed: list[str] = []
 
-        def delivered(error: Any, _message: Any) -> None:
+        def delivered(error: Any, message: Any) -> None:
             if error is not None:
                 failed.append(str(error))
+            elif into is not None:
+                into.append((topic, message.partition(), message.offset()))
 
-        count = 0
-        times = iter(timestamps) if timestamps is not None else None
+        began, count = time.monotonic(), 0
         for value in values:
-            extra = {"timestamp": next(times)} if times is not None else {}
+            while rate and count > (time.monotonic() - began) * rate:
+                producer.poll(0.005)
             while True:
                 try:
-                    producer.produce(topic, value, on_delivery=delivered, **extra)
+                    producer.produce(topic, value, on_delivery=delivered)
                     break
                 except BufferError:
                     producer.poll(0.1)
@@ -196,6 +202,13 @@ class Rig:
         if producer.flush(60) or failed:
             raise QorganError(f"{len(failed)} records were not published.")
         return count
+
+    def stored(self) -> list[Identity]:
+        """(topic, partition, offset) of every row of `events` and `dead_letters`, repeated if it stands twice."""
+        rows = self.query(
+            "SELECT topic, partition, offset FROM events UNION ALL SELECT topic, partition, offset FROM dead_letters"
+        )
+        return [(str(topic), int(partition), int(offset)) for topic, partition, offset in rows]
 
     def create_topics(self, *names: str, partitions: int = 4) -> None:
         """Create raw topics before anything is published to them."""
