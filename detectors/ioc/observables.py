@@ -13,7 +13,7 @@ from socket import AF_INET, AF_INET6, inet_ntop, inet_pton
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from schemas.event import Observable
+from schemas.event import Event, Observable
 
 #: Bounds on what one record may yield and cost: a record of 20 MB is read like any other.
 MAX_OBSERVABLES = 64
@@ -160,8 +160,10 @@ def _host_of(normal: str) -> str:
     return where.partition("]")[0][1:] if where.startswith("[") else where.partition(":")[0]
 
 
-#: By format: field → how its value is taken. A dot steps into what nests; a list is taken item by item.
-WINDOWS: Final[dict[str, Take]] = {
+#: Field → how its value is taken; a table within steps into what nests. A list is taken item by item.
+Table = Mapping[str, "Take | Table"]
+
+WINDOWS: Final[Table] = {
     "SourceIp": take_address,
     "DestinationIp": take_address,
     "IpAddress": take_address,
@@ -170,39 +172,93 @@ WINDOWS: Final[dict[str, Take]] = {
     "DestinationAddress": take_address,
     "ClientAddress": take_address,
     "Address": take_address,
-    "Client Network Address:": take_address,
     "QueryName": take_host,
     "QueryResults": take_answers,
     "DestinationHostname": take_host,
     "Hashes": take_hashes,
     "Hash": take_hashes,
-    "CommandLine": take_urls_inside,
     "ScriptBlockText": take_urls_inside,
     "RemoteName": take_url,
     "url": take_url,
 }
-TABLES: Final[dict[str, dict[str, Take]]] = {"evtx": WINDOWS, "nxlog": WINDOWS, "winlogbeat": WINDOWS}
+EVE: Final[Table] = {
+    "src_ip": take_address,
+    "dest_ip": take_address,
+    "query": take_host,
+    "answer": take_host,
+    "c-uri": take_url,
+    "tls": {"sni": take_host},
+    "quic": {"sni": take_host},
+    "http": {"hostname": take_host},
+    "email": {"url": take_url},
+    "fileinfo": {"md5": take_hash, "sha1": take_hash, "sha256": take_hash},
+    "files": {"md5": take_hash, "sha1": take_hash, "sha256": take_hash},
+}
+_DIGESTS: Final[Table] = dict.fromkeys(("md5", "sha1", "sha256", "sha512"), take_hash)
+JSON: Final[Table] = {
+    "sourceIPAddress": take_address,
+    "src_ip": take_address,
+    "srcip": take_address,
+    "client_ip": take_address,
+    "dst_ip": take_address,
+    "dstip": take_address,
+    "dest_ip": take_address,
+    "query": take_host,
+    "domain": take_host,
+    "url": {"full": take_url, "original": take_url, "domain": take_host},
+    "source": {"ip": take_address, "domain": take_host},
+    "destination": {"ip": take_address, "domain": take_host},
+    "client": {"ip": take_address},
+    "server": {"ip": take_address},
+    "dns": {"question": {"name": take_host}, "resolved_ip": take_address},
+    "tls": {"client": {"server_name": take_host}},
+    "file": {"hash": _DIGESTS},
+    "process": {"hash": _DIGESTS},
+    "md5": take_hash,
+    "sha1": take_hash,
+    "sha256": take_hash,
+}
+SYSLOG: Final[Table] = {"src_ip": take_address, "message": take_urls_inside}
+AUDITD: Final[Table] = {"addr": take_address}
 
-_PLANS: Final = {name: tuple(table.items()) for name, table in TABLES.items()}
+#: By format. Every format's command line is looked through for URLs too.
+TABLES: Final[dict[str, Table]] = {
+    "evtx": WINDOWS,
+    "nxlog": WINDOWS,
+    "winlogbeat": WINDOWS,
+    "eve": EVE,
+    "json": JSON,
+    "syslog": SYSLOG,
+    "auditd": AUDITD,
+}
 
 
-def extract(form: str, fields: Mapping[str, Any]) -> tuple[Observable, ...]:
-    """The observables of an event of the format `form`, each once, sorted. At most MAX_OBSERVABLES."""
-    found: set[Observable] | None = None
-    get = fields.get
-    for name, take in _PLANS.get(form, ()):
-        value = get(name)
-        if value:
-            if found is None:
-                found = set()
-            _take(value, take, found)
+def extract(event: Event) -> tuple[Observable, ...]:
+    """The observables of an event, each once, sorted; at most MAX_OBSERVABLES."""
+    found: set[Observable] = set()
+    _walk(event.fields, TABLES.get(event.format.name, {}), found)
+    if event.command_line:
+        take_urls_inside(event.command_line, found)
+    if event.dst_ip:
+        take_address(event.dst_ip, found)
     return tuple(sorted(found)[:MAX_OBSERVABLES]) if found else ()
 
 
-def _take(value: Any, take: Take, found: set[Observable]) -> None:
-    if type(value) is str:
-        take(value, found)
-    elif isinstance(value, list):
+def _walk(fields: Mapping[str, Any], table: Table, found: set[Observable]) -> None:
+    get = fields.get
+    for name, take in table.items():
+        value = get(name)
+        if value:
+            _take(value, take, found)
+
+
+def _take(value: Any, take: Take | Table, found: set[Observable]) -> None:
+    if isinstance(value, list):
         for item in value[:MAX_OBSERVABLES]:
-            if type(item) is str:
-                take(item, found)
+            if not isinstance(item, list):
+                _take(item, take, found)
+    elif isinstance(take, Mapping):
+        if isinstance(value, dict):
+            _walk(value, take, found)
+    elif type(value) is str:
+        take(value, found)

@@ -15,7 +15,8 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MILLI = timedelta(milliseconds=1)
 DAY_MS = 86_400_000
 
-_MONTHS = {name: n for n, name in enumerate("jan feb mar apr may jun jul aug sep oct nov dec".split(), 1)}
+MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+_NUMBERS = {name: n for n, name in enumerate(MONTHS, 1)}
 
 
 def moment(value: Any, zone: tzinfo) -> int:
@@ -49,7 +50,7 @@ def _of_number(number: float) -> int:
     """Seconds, milliseconds, microseconds or nanoseconds, told apart by size: all mean a time between 1973 and 5138."""
     for limit, factor in ((1e11, 1000), (1e14, 1), (1e17, 1e-3), (1e20, 1e-6)):
         if 1e8 <= number < limit:
-            return int(round(number * factor)) if factor == 1000 else int(number * factor)
+            return int(number * factor)
     return 0
 
 
@@ -66,7 +67,7 @@ def _without_year(stamp: str, near_day: int, zone: tzinfo) -> int:
         month, day, clock = stamp.split()
         hour, minute, second = (int(part) for part in clock.split(":"))
         year = (EPOCH + timedelta(days=near_day)).year
-        number = _MONTHS[month.lower()]
+        number = _NUMBERS[month]
     except (ValueError, KeyError, OverflowError):
         return 0
     found = 0

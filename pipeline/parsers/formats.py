@@ -7,12 +7,18 @@ from __future__ import annotations
 
 from typing import Final
 
-from pipeline.parsers import windows
+from pipeline.parsers import auditd, plain_json, suricata, syslog, windows, winlogbeat
 from pipeline.parsers.shape import Shape
 
 JSON_SHAPES: Final = (
     Shape(windows.NXLOG, windows.is_nxlog, windows.nxlog),
     Shape(windows.EVTX, windows.is_evtx, windows.evtx),
+    Shape(winlogbeat.WINLOGBEAT, winlogbeat.is_winlogbeat, winlogbeat.winlogbeat),
+    Shape(suricata.EVE, suricata.is_eve, suricata.eve),
+    Shape(plain_json.JSON, plain_json.is_json, plain_json.plain_json),
 )
-TEXT_SHAPES: Final[tuple[Shape, ...]] = ()
+TEXT_SHAPES: Final = (
+    Shape(syslog.SYSLOG, syslog.is_syslog, syslog.syslog),
+    Shape(auditd.AUDITD, auditd.is_auditd, auditd.auditd),
+)
 SHAPES: Final = {shape.format.name: shape for shape in (*JSON_SHAPES, *TEXT_SHAPES)}

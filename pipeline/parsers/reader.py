@@ -110,7 +110,7 @@ def _event(record: Record, topic: Topic) -> Event:
     else:
         event.time_ms = kafka_ms
         event.doubtful = True
-    event.observables = extract(event.format.name, event.fields)
+    event.observables = extract(event)
     if len(raw) > LARGE:
         bound(event)
     return event
@@ -121,11 +121,7 @@ def _content(raw: bytes, named: Shape | None) -> tuple[Shape, Any]:
     start = raw[0]
     if start == 0x7B:  # {
         doc = _object(raw)
-        if named is not None:
-            if not named.sniff(doc):
-                raise UnparsableError("format")
-            return named, doc
-        for shape in JSON_SHAPES:
+        for shape in JSON_SHAPES if named is None else (named,) if named in JSON_SHAPES else ():
             if shape.sniff(doc):
                 return shape, doc
         raise UnparsableError("format")
@@ -167,14 +163,20 @@ def _deep(doc: Any) -> bool:
 
 def _other(raw: bytes, named: Shape | None) -> tuple[Shape, Any]:
     """What does not start with a brace: a text format, or an object behind a byte order mark or blanks."""
-    head = raw[:64].removeprefix(b"\xef\xbb\xbf").lstrip()
-    if not raw.strip(b" \t\r\n\0"):
+    bare = raw.removeprefix(b"\xef\xbb\xbf").strip(b" \t\r\n\0")
+    if not bare:
         raise UnparsableError("empty")
-    if head[:1] == b"{":
-        return _content(raw.removeprefix(b"\xef\xbb\xbf").lstrip(), named)
     if len(raw) > MAX_BYTES:
         raise UnparsableError("size")
-    raise UnparsableError("shape" if head[:1] in b'["' else "format")
+    if bare[:1] == b"{":
+        return _content(bare, named)
+    if bare[:1] in (b"[", b'"'):
+        raise UnparsableError("shape")
+    text = bare.decode("utf-8", "replace")
+    for shape in TEXT_SHAPES if named is None else (named,) if named in TEXT_SHAPES else ():
+        if shape.sniff(text):
+            return shape, text
+    raise UnparsableError("format")
 
 
 def _dead(record: Record, reason: str) -> DeadLetter:
