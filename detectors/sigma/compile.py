@@ -1,0 +1,112 @@
+"""A condition becomes one code object over its leaves, and leaves that rules share become one function.
+
+rule ── tree ── leaves ── predicates ──┐
+            └─ "f0(v) and not f1(v)" ──┴─ compiled ── Predicate
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from datetime import tzinfo
+from typing import Any, Final
+
+import orjson
+
+from detectors.sigma.fields import View, elements, pick, scalars, text_of
+from detectors.sigma.predicates import Predicate, predicate
+from detectors.sigma.rule import Node
+
+#: What a detection keeps of the fields that matched.
+MATCHED_FIELDS: Final = 20
+MATCHED_BYTES: Final = 1024
+
+
+class Compiler:
+    """Compiles trees; predicates are shared between all that one compiler made."""
+
+    def __init__(self, zone: tzinfo) -> None:
+        self._zone = zone
+        self._leaves: dict[bytes, Predicate] = {}
+
+    def condition(self, tree: Node) -> Predicate:
+        """The function of a whole condition. Raises PatternError, ValueError for a leaf that cannot be."""
+        if tree[0] not in ("and", "or", "not"):
+            return self.leaf(tree)
+        names: dict[str, Any] = {}
+        source = self._source(tree, names)
+        # The text is made of f0, f1, …, `and`, `or`, `not` and brackets alone; nothing of the rule stands in it.
+        compiled: Predicate = eval(f"lambda v: {source}", names)  # noqa: S307
+        return compiled
+
+    def leaf(self, node: Node) -> Predicate:
+        """The function of one leaf, made once."""
+        key = orjson.dumps(node)
+        found = self._leaves.get(key)
+        if found is None:
+            found = self._leaves[key] = predicate(node, self._zone)
+        return found
+
+    def _source(self, node: Node, names: dict[str, Any]) -> str:
+        kind = node[0]
+        if kind == "not":
+            return f"not ({self._source(node[1], names)})"
+        if kind in ("and", "or"):
+            return f" {kind} ".join([f"({self._source(child, names)})" for child in node[1:]])
+        name = f"f{len(names)}"
+        names[name] = self.leaf(node)
+        return f"{name}(v)"
+
+
+def matched(tree: Node, leaf: Callable[[Node], Predicate], view: View) -> dict[str, str]:
+    """Field → value for the leaves that made the condition true; those under a `not` are none of them.
+
+    At most MATCHED_FIELDS fields of MATCHED_BYTES bytes of UTF-8 each. A keyword is named by the field it stands in.
+    """
+    found: dict[str, str] = {}
+    for node in _true_leaves(tree, leaf, view):
+        name = node[1]
+        if name is None:
+            name, value = _keyword(node, leaf, view)
+        else:
+            value = _shown(pick(view.fields, name))
+        if value is not None and name not in found:
+            found[name] = value.encode("utf-8", "replace")[:MATCHED_BYTES].decode("utf-8", "ignore")
+            if len(found) == MATCHED_FIELDS:
+                break
+    return found
+
+
+def _true_leaves(node: Node, leaf: Callable[[Node], Predicate], view: View) -> Iterator[Node]:
+    if node[0] in ("and", "or"):
+        for child in node[1:]:
+            # Of alternatives only those that hold; their parts would else name what matched nothing.
+            if node[0] == "and" or _holds(child, leaf, view):
+                yield from _true_leaves(child, leaf, view)
+    elif node[0] != "not" and leaf(node)(view):
+        yield node
+
+
+def _holds(node: Node, leaf: Callable[[Node], Predicate], view: View) -> bool:
+    if node[0] == "and":
+        return all(_holds(child, leaf, view) for child in node[1:])
+    if node[0] == "or":
+        return any(_holds(child, leaf, view) for child in node[1:])
+    return not _holds(node[1], leaf, view) if node[0] == "not" else leaf(node)(view)
+
+
+def _shown(value: Any) -> str | None:
+    texts = [text for item in elements(value) if (text := text_of(item)) is not None]
+    return ", ".join(texts) if texts else None
+
+
+def _keyword(node: Node, leaf: Callable[[Node], Predicate], view: View) -> tuple[str, str | None]:
+    """The first top-level field whose value holds the keyword."""
+    test = leaf(node)
+    for name, value in view.fields.items():
+        inside = next((v for v in scalars(value) if test(View({name: v}))), None)
+        if inside is not None:
+            return name, text_of(inside)
+    return "", None
+
+
+__all__ = ["Compiler", "matched"]

@@ -1,0 +1,186 @@
+"""Regular expressions and wildcards. RE2 alone compiles what a rule's author wrote: it cannot be made to hang.
+
+Semantics: RE2's syntax over Unicode text, found anywhere in the value, case-sensitive unless `i`; `$` is the value's
+end, and a line's only with `m`; `.` spares the line feed unless `s`. RE2 takes `\\d`, `\\w` and `\\b` as ASCII.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from functools import lru_cache
+from itertools import pairwise
+from typing import Any, Final
+
+import re2
+
+#: Bytes that one compiled expression and its automaton may take; the largest of SigmaHQ needs 0.2 MiB.
+MAX_MEMORY: Final = 4 << 20
+MANY: Final = 0
+ONE: Final = 1
+
+
+def _options(max_memory: int) -> Any:
+    options = re2.Options()
+    options.max_mem = max_memory
+    options.log_errors = False  # RE2 would write the pattern to stderr
+    options.never_capture = True
+    return options
+
+
+OPTIONS: Final = _options(MAX_MEMORY)
+
+
+class PatternError(ValueError):
+    """RE2 refuses this expression; the text says why."""
+
+
+@lru_cache(maxsize=4096)
+def searcher(pattern: str, flags: str) -> Callable[[str], bool]:
+    """A function that says whether the expression is found in a text. Raises PatternError."""
+    written = f"(?{flags}){pattern}" if flags else pattern
+    try:
+        search = re2.compile(written.encode(), options=OPTIONS).search
+    except (re2.error, UnicodeEncodeError) as error:
+        reason = error.args[0] if error.args else "not UTF-8"
+        raise PatternError(reason.decode("utf-8", "replace") if isinstance(reason, bytes) else str(reason)) from None
+
+    # Bytes spare the binding's translation of offsets; surrogates, which no parser should give, are then no match.
+    return lambda text: search(text.encode("utf-8", "surrogatepass")) is not None
+
+
+@lru_cache(maxsize=4096)
+def like(parts: tuple[str | int, ...]) -> Callable[[str], bool]:
+    """A function that says whether the whole text is of this shape: texts, MANY for `*`, ONE for `?`."""
+    if ONE in parts:
+        shape = "".join(".*" if p == MANY else "." if p == ONE else re2.escape(p) for p in parts)
+        return searcher(rf"\A{shape}\z", "s")
+    return _stars(parts)
+
+
+def _stars(parts: Sequence[str | int]) -> Callable[[str], bool]:
+    """Texts and `*` only: what stands between stars is found from left to right, which is enough."""
+    head = parts[0] if isinstance(parts[0], str) else ""
+    tail = parts[-1] if isinstance(parts[-1], str) else ""
+    inner = [p for p in parts[1:-1] if isinstance(p, str)]
+    least = sum(len(p) for p in parts if isinstance(p, str))
+
+    def matches(text: str) -> bool:
+        if len(text) < least or not text.startswith(head) or not text.endswith(tail):
+            return False
+        at, end = len(head), len(text) - len(tail)
+        for part in inner:
+            found = text.find(part, at, end)
+            if found < 0:
+                return False
+            at = found + len(part)
+        return True
+
+    return matches
+
+
+class _UnclearError(Exception):
+    """The reader below does not know this syntax."""
+
+
+def required(pattern: str) -> frozenset[str] | None:
+    """ASCII literals of which one stands in every text that the expression is found in; None: none known.
+
+    Reads only what is plain at the outermost level and gives up at anything doubtful: a literal too few costs time, a
+    wrong one would cost detections. Case is not kept.
+    """
+    try:
+        tokens = list(_tokens(pattern))
+    except _UnclearError:
+        return None
+    found = set()
+    for branch in _branches(tokens):
+        best = max(_runs(branch), key=len)
+        if len(best) < 3:
+            return None
+        found.add(best.lower())
+    return frozenset(found)
+
+
+#: Escapes of one letter that stand for a class, a place or a control character.
+_LETTERS: Final = frozenset("dDwWsSbBAztnrfva")
+_COUNT: Final = re.compile(r"[*+?]|\{\d+(?:,\d*)?\}")
+_Token = tuple[str, str]
+
+
+def _tokens(pattern: str) -> Iterator[_Token]:
+    """("text", character), ("count", quantifier), ("or", "") or ("other", ""); a group or class is one token."""
+    if "[:" in pattern:
+        raise _UnclearError
+    at = 0
+    while at < len(pattern):
+        char = pattern[at]
+        count = _COUNT.match(pattern, at)
+        end = at + 1
+        if count:
+            end = count.end()
+            yield "count", ""
+        elif char == "\\":
+            end = at + 2
+            yield _escape(pattern[at + 1 : end])
+        elif char in "([":
+            end = _closing(pattern, at)
+            yield "other", ""
+        elif char in "{})]":
+            raise _UnclearError
+        elif char == "|":
+            yield "or", ""
+        else:
+            yield ("text", char) if char.isascii() and char not in ".^$" else ("other", "")
+        at = end
+
+
+def _escape(char: str) -> _Token:
+    if char in _LETTERS:
+        return "other", ""
+    if not char.isascii() or char.isalnum() or not char:
+        raise _UnclearError
+    return "text", char
+
+
+def _closing(pattern: str, at: int) -> int:
+    """The position after the group or class that opens at `at`."""
+    depth, inside, i = 0, False, at
+    while i < len(pattern):
+        char = pattern[i]
+        if char == "\\":
+            i += 1
+        elif inside:
+            inside = char != "]"
+        elif char == "[":
+            inside = True
+            i += pattern[i + 1 : i + 2] == "^"
+            i += pattern[i + 1 : i + 2] == "]"
+        else:
+            depth += (char == "(") - (char == ")")
+        if depth == 0 and not inside:
+            return i + 1
+        i += 1
+    raise _UnclearError
+
+
+def _branches(tokens: list[_Token]) -> list[list[_Token]]:
+    branches: list[list[_Token]] = [[]]
+    for token in tokens:
+        if token[0] == "or":
+            branches.append([])
+        else:
+            branches[-1].append(token)
+    return branches
+
+
+def _runs(tokens: list[_Token]) -> list[str]:
+    """Texts that stand side by side and are there at least once."""
+    runs, run = [], ""
+    for (kind, text), (after, _) in pairwise([*tokens, ("other", "")]):
+        if kind == "text" and after != "count":
+            run += text
+        else:
+            runs.append(run)
+            run = ""
+    return [*runs, run]

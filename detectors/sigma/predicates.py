@@ -1,0 +1,244 @@
+"""The leaves of a condition as functions of an event: a table from a node's first word to the maker of its function.
+
+Missing fields match nothing but `null`. Of a list one matching element suffices. Every function is total: whatever a
+record holds, the answer is yes or no.
+"""
+
+from __future__ import annotations
+
+import math
+import operator
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime, tzinfo
+from functools import lru_cache
+from ipaddress import IPv6Address, ip_address, ip_network
+from typing import Any, Final
+
+from detectors.sigma.fields import View, elements, pick
+from detectors.sigma.patterns import MANY, like, searcher
+from detectors.sigma.rule import Node
+
+Predicate = Callable[[View], bool]
+Test = Callable[[str], bool]
+
+
+def predicate(node: Node, zone: tzinfo) -> Predicate:
+    """The function of one leaf. `zone`: the bank's, for parts of times. Raises PatternError, ValueError."""
+    return MAKERS[node[0]](node, zone)
+
+
+def _on(field: str | None, cased: bool, test: Test) -> Predicate:
+    """`test` applied to the texts of a field, or, for a keyword, to every text of the event."""
+    if field is None:
+        return lambda view: any(map(test, view.words(cased)))
+
+    def of_field(view: View) -> bool:
+        value = view.plain[field] if cased else view.folded[field]
+        return test(value) if value.__class__ is str else any(map(test, value))
+
+    return of_field
+
+
+def _eq(node: Node, _zone: tzinfo) -> Predicate:
+    _, field, texts, cased = node
+    return _on(field, cased, frozenset(texts).__contains__)
+
+
+def _starts(node: Node, _zone: tzinfo) -> Predicate:
+    _, field, texts, cased = node
+    heads = tuple(texts)
+    return _on(field, cased, lambda text: text.startswith(heads))
+
+
+def _ends(node: Node, _zone: tzinfo) -> Predicate:
+    _, field, texts, cased = node
+    tails = tuple(texts)
+    return _on(field, cased, lambda text: text.endswith(tails))
+
+
+def _has(node: Node, _zone: tzinfo) -> Predicate:
+    _, field, texts, cased = node
+    if len(texts) == 1:
+        only = texts[0]
+        return _on(field, cased, lambda text: only in text)
+
+    def has(text: str) -> bool:
+        for part in texts:  # noqa: SIM110 - a generator for any() costs as much as three look-ups
+            if part in text:
+                return True
+        return False
+
+    return _on(field, cased, has)
+
+
+def _like(node: Node, _zone: tzinfo) -> Predicate:
+    _, field, shapes, cased = node
+    tests = [like(tuple(shape)) for shape in shapes]
+    if len(tests) == 1:
+        return _on(field, cased, tests[0])
+    return _on(field, cased, lambda text: any(test(text) for test in tests))
+
+
+def _re(node: Node, _zone: tzinfo) -> Predicate:
+    _, field, pattern, flags = node
+    return _on(field, True, searcher(pattern, flags))
+
+
+def _num(node: Node, _zone: tzinfo) -> Predicate:
+    _, field, numbers = node
+    exact = frozenset(numbers)
+    texts = frozenset(str(number) for number in numbers)
+
+    def equal(value: Any) -> bool:
+        if value.__class__ is str:
+            return value in texts
+        return (value.__class__ is int or value.__class__ is float) and value in exact
+
+    return lambda view: any(map(equal, elements(pick(view.fields, field))))
+
+
+def _cidr(node: Node, _zone: tzinfo) -> Predicate:
+    _, field, written = node
+    networks = [ip_network(text, strict=False) for text in written]
+
+    def inside(text: str) -> bool:
+        address = _address(text)
+        return address is not None and any(address in network for network in networks)
+
+    return _on(field, True, inside)
+
+
+@lru_cache(maxsize=8192)
+def _address(text: str) -> Any:
+    """An address; Windows writes IPv4 ones as ::ffff:10.0.0.1, which means the IPv4 address."""
+    try:
+        address = ip_address(text.partition("%")[0]) if len(text) < 64 else None
+    except ValueError:
+        return None
+    mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
+    return mapped or address
+
+
+_COMPARE: Final = {"lt": operator.lt, "lte": operator.le, "gt": operator.gt, "gte": operator.ge}
+
+
+def _cmp(node: Node, _zone: tzinfo) -> Predicate:
+    _, field, word, number = node
+    compare = _COMPARE[word]
+
+    def holds(value: Any) -> bool:
+        found = number_of(value)
+        return found is not None and compare(found, number)
+
+    return lambda view: any(map(holds, elements(pick(view.fields, field))))
+
+
+def number_of(value: Any) -> float | int | None:
+    """A number, or a text that is one in plain decimal writing."""
+    kind = value.__class__
+    if kind is int:
+        number: int = value
+        return number
+    if kind is str and len(value) < 64 and value.isascii() and "_" not in value:
+        try:
+            return int(value)
+        except ValueError:
+            pass
+        try:
+            value = float(value)
+        except ValueError:
+            return None
+        kind = float
+    return float(value) if kind is float and math.isfinite(value) else None
+
+
+def _null(node: Node, _zone: tzinfo) -> Predicate:
+    field = node[1]
+
+    def absent(view: View) -> bool:
+        value = pick(view.fields, field)
+        return value is None or (isinstance(value, list) and any(item is None for item in elements(value)))
+
+    return absent
+
+
+def _exists(node: Node, _zone: tzinfo) -> Predicate:
+    _, field, wanted = node
+    return lambda view: (pick(view.fields, field) is not None) is wanted
+
+
+def _ref(node: Node, _zone: tzinfo) -> Predicate:
+    _, field, other, starts, ends = node
+    holds: Callable[[str, str], bool] = operator.eq
+    if starts and ends:
+        holds = operator.contains
+    elif starts:
+        holds = str.startswith
+    elif ends:
+        holds = str.endswith
+
+    def refers(view: View) -> bool:
+        mine, theirs = view.folded[field], view.folded[other]
+        if mine.__class__ is str and theirs.__class__ is str:
+            return holds(mine, theirs)
+        return any(holds(a, b) for a in _each(mine) for b in _each(theirs))
+
+    return refers
+
+
+def _each(value: str | tuple[str, ...]) -> Iterable[str]:
+    return (value,) if isinstance(value, str) else value
+
+
+_PARTS: Final[dict[str, Callable[[datetime], int]]] = {
+    "minute": lambda at: at.minute,
+    "hour": lambda at: at.hour,
+    "day": lambda at: at.day,
+    "week": lambda at: at.isocalendar().week,
+    "month": lambda at: at.month,
+    "year": lambda at: at.year,
+}
+
+
+def _time(node: Node, zone: tzinfo) -> Predicate:
+    _, field, unit, number = node
+    part = _PARTS[unit]
+
+    def holds(value: Any) -> bool:
+        at = moment(value)
+        return at is not None and part(at.astimezone(zone)) == number
+
+    return lambda view: any(map(holds, elements(pick(view.fields, field))))
+
+
+def moment(value: Any) -> datetime | None:
+    """A time as shippers write it: ISO 8601 (UTC where it names no zone), or seconds or milliseconds since 1970."""
+    try:
+        if value.__class__ is str and not value.isdigit():
+            at = datetime.fromisoformat(value)
+            return at if at.tzinfo else at.replace(tzinfo=UTC)
+        number = number_of(value)
+        if number is None or number <= 0:
+            return None
+        return datetime.fromtimestamp(number / 1000 if number > 1e11 else number, UTC)
+    except (ValueError, OverflowError, OSError):
+        return None
+
+
+MAKERS: Final[dict[str, Callable[[Node, tzinfo], Predicate]]] = {
+    "eq": _eq,
+    "starts": _starts,
+    "ends": _ends,
+    "has": _has,
+    "like": _like,
+    "re": _re,
+    "num": _num,
+    "cidr": _cidr,
+    "cmp": _cmp,
+    "null": _null,
+    "exists": _exists,
+    "ref": _ref,
+    "time": _time,
+}
+
+__all__ = ["MAKERS", "MANY", "Predicate", "moment", "number_of", "predicate"]
