@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -31,3 +32,10 @@ def batch_of(
     """A batch of these values at consecutive offsets."""
     records = [FakeRecord(first + i, value, timestamp) for i, value in enumerate(values)]
     return RecordBatch(log, topic, partition, first, first + len(values), records)
+
+
+def free_port() -> int:
+    """A port of loopback at which nothing listens."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

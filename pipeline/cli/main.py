@@ -15,7 +15,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from pipeline.cli import about
+from pipeline.cli import about, operate, recorded
 from schemas.errors import Exit, QorganError
 
 EXIT_CODES = {
@@ -77,6 +77,9 @@ def qorgan(
         use_file(settings)
 
 
+app.add_typer(operate.topics, name="topics")
+app.command()(recorded.detect)
+app.command()(recorded.publish)
 app.command()(about.settings)
 app.command()(about.version)
 

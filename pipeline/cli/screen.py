@@ -6,7 +6,8 @@ Errors, notes and progress go to stderr, so that stdout is always the answer alo
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Annotated, Any
 
 import typer
@@ -70,3 +71,18 @@ def _as_table(rows: Iterable[Mapping[str, Any]], columns: Sequence[str], title: 
         table.add_row(*(Text(text(row.get(column))) for column in columns))
     Console().print(table)
     return table.row_count
+
+
+@contextmanager
+def counting(done: str, what: str) -> Iterator[Callable[[int], None]]:
+    """Progress of a task of unknown length, on a terminal alone: gives a function that takes how many more are done."""
+    if not sys.stderr.isatty():
+        yield lambda more: None
+        return
+    from rich.console import Console
+    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    columns = (SpinnerColumn(), TextColumn(f"{{task.completed:,.0f}} {what} {done}"), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task(done, total=None)
+        yield lambda more: progress.advance(task, more)

@@ -1,0 +1,142 @@
+"""Recordings judged without Kafka: the worker's own parsers, rules and indicators over the lines of files.
+
+A line is a record without a Kafka time, so its own time stands for it; where it has none (or none with a year), the
+time at which the file was last written does.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from pipeline import recordings
+from pipeline.parsers import Reader, Reading
+from pipeline.settings import Settings
+from schemas.detection import Detection
+from schemas.event import RecordBatch
+
+if TYPE_CHECKING:  # `qorgan publish` reads times and needs no engine
+    from pipeline.detecting import DetectionSet
+
+LOG = "file"
+NO_TIME = -1
+
+
+class Line(NamedTuple):
+    """One line as a record; its offset is its number. `timestamp` in milliseconds UTC, NO_TIME: its own counts."""
+
+    offset: int
+    value: bytes
+    timestamp: int = NO_TIME
+    timestamp_type: int = 0
+    key: None = None
+    headers: tuple[tuple[str, bytes], ...] = ()
+
+
+class Judged(NamedTuple):
+    """What some lines of one file gave: rows for people and programs, and (line, reason) of what is no event."""
+
+    file: str
+    lines: int
+    detections: list[dict[str, Any]]
+    unparsed: list[tuple[int, str]]
+
+
+class Judge:
+    """Parsers and detection set in one: lines in, detections out. The same in every process that judges."""
+
+    def __init__(self, settings: Settings, decide: DetectionSet, topic: str) -> None:
+        self._reader = Reader(settings)
+        self._decide = decide
+        self._topic = topic
+
+    def __call__(self, file: str, lines: recordings.Lines, near_ms: int) -> Judged:
+        """Judge consecutive lines of a file that was last written at `near_ms`."""
+        reading = read(self._reader, self._topic, lines, near_ms)
+        found = self._decide.detect(LOG, self._topic, 0, reading.events)
+        return Judged(
+            file,
+            len(lines.numbers),
+            [row(detection, file) for detection in found],
+            [(letter.offset, letter.reason) for letter in reading.dead],
+        )
+
+
+def read(reader: Reader, topic: str, lines: recordings.Lines, near_ms: int) -> Reading:
+    """Parse lines as records of `topic`. An event without a whole time of its own gets it from `near_ms`."""
+    reading = reader.read(_batch(topic, zip(*lines, strict=True), NO_TIME))
+    timeless = [index for index, event in enumerate(reading.events) if event.kafka_ms <= 0]
+    if timeless:
+        again = ((reading.events[index].offset, reading.events[index].raw) for index in timeless)
+        for index, event in zip(timeless, reader.read(_batch(topic, again, near_ms)).events, strict=True):
+            reading.events[index] = event
+    return reading
+
+
+def detect(judge: Judge, files: Sequence[str], jobs: int) -> Iterator[Judged]:
+    """Judge files in order, on `jobs` processes. Raises RefusedError for a file that cannot be read."""
+    parts = ((name, lines, near_ms(name)) for name in files for lines in recordings.read(name))
+    if jobs == 1:
+        yield from (judge(*part) for part in parts)
+        return
+    # Forked, so that compiled rules are shared and not loaded again; nothing here has started a thread yet.
+    global _judge
+    _judge = judge
+    with ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("fork")) as pool:
+        ahead: deque[Future[Judged]] = deque()
+        for part in parts:
+            ahead.append(pool.submit(_in_child, *part))
+            if len(ahead) > 2 * jobs:
+                yield ahead.popleft().result()
+        while ahead:
+            yield ahead.popleft().result()
+
+
+def near_ms(name: str) -> int:
+    """When a recording was last written, milliseconds UTC; standard input is being written now."""
+    at = datetime.now(UTC).timestamp() if name == recordings.STDIN else Path(name).stat().st_mtime
+    return int(at * 1000)
+
+
+def cores() -> int:
+    """Processors that this process may use."""
+    return len(os.sched_getaffinity(0))
+
+
+def row(detection: Detection, file: str) -> dict[str, Any]:
+    """A detection as `qorgan detect` prints it; `line` counts from 1, `time` is ISO 8601 in UTC."""
+    at = datetime.fromtimestamp(detection.time / 1000, UTC).isoformat(timespec="milliseconds")
+    return {
+        f"{detection.kind}_id": detection.subject,
+        "title": detection.title,
+        "level": detection.level,
+        "file": file,
+        "line": detection.offset,
+        "time": at.replace("+00:00", "Z"),
+        "host": detection.host,
+        "user": detection.user,
+        "tags": detection.tags,
+        "item": detection.finding.item if detection.finding else "",
+        "matched": detection.matched,
+    }
+
+
+_judge: Judge | None = None
+
+
+def _in_child(file: str, lines: recordings.Lines, near: int) -> Judged:
+    if _judge is None:
+        raise RuntimeError("judged in a process that was not forked from the one that loaded the rules")
+    return _judge(file, lines, near)
+
+
+def _batch(topic: str, lines: Iterable[tuple[int, bytes]], timestamp: int) -> RecordBatch:
+    records = [Line(number, value, timestamp) for number, value in lines]
+    first, after = (records[0].offset, records[-1].offset + 1) if records else (0, 0)
+    return RecordBatch(LOG, topic, 0, first, after, records)
