@@ -1,0 +1,60 @@
+"""Everything that decides what is found, read from files into one `DetectionSet`. Whole, or refused.
+
+The same for a starting worker, a reload on SIGHUP, `qorgan detect` and a hunt.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+
+from detectors.triage.attribution import Attribution
+from pipeline.detecting import DetectionSet
+from pipeline.indicators import LoadedIndicators, load_indicators
+from pipeline.metrics import Metrics
+from pipeline.rules import LoadedRules, load_rules
+from pipeline.settings import Settings
+from schemas.errors import RefusedError
+from schemas.event_list import EventList
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A detection set and what is to be said of it. `seconds` is how long loading took."""
+
+    decide: DetectionSet
+    rules: LoadedRules
+    indicators: LoadedIndicators
+    event_list: EventList
+    seconds: float
+
+
+def load(settings: Settings) -> Loaded:
+    """Read rules, indicators and the event list that the settings name. Raises RefusedError, naming what to mend."""
+    started = time.monotonic()
+    rules = load_rules(settings.rules, settings.state_dir / "cache")
+    indicators = load_indicators(settings.indicators)
+    event_list = load_event_list(settings.event_list)
+    decide = DetectionSet(rules.engine, indicators.index, Attribution(event_list))
+    return Loaded(decide, rules, indicators, event_list, time.monotonic() - started)
+
+
+def load_event_list(path: Path | None) -> EventList:
+    """The bank's event list, or without a path the one that we ship. Raises RefusedError."""
+    if path is None:
+        shipped = resources.files("detectors.triage") / "event-list.yml"
+        return EventList.parse(shipped.read_text(encoding="utf-8"), "event-list.yml")
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise RefusedError(f"The event list {path} cannot be read ({error}). Check QORGAN_EVENT_LIST.") from None
+    return EventList.parse(text, str(path))
+
+
+def count(loaded: Loaded, metrics: Metrics) -> None:
+    """Say in the metrics what is in force."""
+    metrics["rules_loaded"].set(len(loaded.rules.rules))
+    metrics["rules_refused"].set(len(loaded.rules.refused))
+    metrics["indicators_loaded"].set(loaded.indicators.count)
