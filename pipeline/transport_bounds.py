@@ -1,0 +1,77 @@
+"""A Faust consumer whose waits end: shared by the batch driver and the stock one.
+
+Faust waits without limit for agents to finish, at stop and at every rebalance. An agent that is stuck, or has raised,
+then keeps the process from leaving (SIGTERM was ignored for minutes) or leaves it holding partitions that others have.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+import structlog
+from faust.transport.drivers import aiokafka as driver
+
+from pipeline.transport_options import TransportOptions
+from schemas.errors import QorganError
+
+#: The part of stop_timeout that the batch in hand may use; the rest is for the commit, leaving the group, closing.
+WORK_SHARE = 0.5
+#: Seconds that the commit after it may take, with the question whether the log is still the same.
+COMMIT_S = 2.5
+#: Seconds between looks while waiting for an acknowledgement that may never come.
+LOOK_S = 0.2
+
+log = structlog.get_logger("transport")
+
+
+class BoundedConsumer(driver.Consumer):  # type: ignore[misc] # Faust publishes no types
+    """Faust's consumer with bounded waits and without its own, misleading, liveness complaints."""
+
+    _stop_by: float | None = None
+    _waiting_for_ack: asyncio.Future[None] | None = None
+
+    @property
+    def options(self) -> TransportOptions:
+        options: TransportOptions = self.app.transport_options
+        return options
+
+    def patience(self) -> float:
+        """Seconds that what is under work may still take: one budget for the whole stop, one for each rebalance."""
+        if not self.app.should_stop:
+            return min(self.options.stop_timeout, self.options.rebalance_timeout / 2)
+        if self._stop_by is None:
+            self._stop_by = time.monotonic() + self.options.stop_timeout * WORK_SHARE
+        return max(0.0, self._stop_by - time.monotonic())
+
+    async def wait_empty(self) -> None:
+        """Let what is under work finish, as long as patience lasts, then commit what is acknowledged."""
+        give_up = time.monotonic() + self.patience()
+        while not self.should_stop and self._pending() and time.monotonic() < give_up:
+            await self._wait_for_ack(min(LOOK_S, max(0.0, give_up - time.monotonic())))
+        if left := self._pending():
+            log.warning("not finished in time, to be read again", events=left)
+        try:
+            async with asyncio.timeout(COMMIT_S):
+                await self.commit_and_end_transactions()
+        except TimeoutError:
+            log.warning("the last commit got no answer in time; what it covered is read again")
+        except QorganError as error:
+            await self.crash(error)
+
+    def _pending(self) -> int:
+        self._clean_unacked_messages()
+        return len(self._unacked_messages)
+
+    async def _wait_for_ack(self, timeout: float) -> None:
+        """Until something is acknowledged, at most `timeout` seconds. Any number may wait at once."""
+        waiting: asyncio.Future[None] | None = self._waiting_for_ack
+        if waiting is None or waiting.done():
+            waiting = self._waiting_for_ack = asyncio.get_running_loop().create_future()
+        await asyncio.wait([waiting], timeout=timeout)
+
+    async def verify_all_partitions_active(self) -> None:
+        """Nothing: Faust compares wall clock with monotonic time here; `cursor_status` tells what counts."""
+
+    def close(self) -> None:
+        """Nothing: Faust would close the thread's client from another loop; the thread closes it when it ends."""

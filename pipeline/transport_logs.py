@@ -1,0 +1,64 @@
+"""Whether a topic is still the log that we read, asked before every commit and at most every two seconds.
+
+A topic that is deleted and created again under a running consumer keeps its name and its offsets' look: the consumer
+reads on in the middle of the new log and would commit there. Nothing in fetching tells; only the topic's id does.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Iterable
+
+import structlog
+
+from pipeline.transport_options import LogNames
+from schemas.errors import QorganError, RefusedError, UnreachableError
+
+#: Seconds for which an answer holds.
+FRESH_S = 2.0
+
+log = structlog.get_logger("transport")
+
+
+class LogChangedError(QorganError):
+    """The log that was read is gone. The process ends, and its successor starts at the present log's first position."""
+
+
+class LogWatch:
+    """The logs of topics, and whether they are still the same. `clock` is monotonic, in seconds."""
+
+    def __init__(self, logs: LogNames, clock: Callable[[], float] = time.monotonic) -> None:
+        self._logs = logs
+        self._clock = clock
+        self._asked: dict[str, float] = {}
+
+    async def names(self, topics: Iterable[str]) -> dict[str, str]:
+        """The present log of each topic. Raises UnreachableError and RefusedError."""
+        wanted = sorted(set(topics))
+        found = await asyncio.gather(*(self._logs.current(topic) for topic in wanted))
+        self._asked = dict.fromkeys(wanted, self._clock())
+        return dict(zip(wanted, found, strict=True))
+
+    async def hold(self, read: Iterable[tuple[str, str]], timeout: float) -> bool:
+        """Whether every (topic, log) that is read is still so. False when it cannot be told now: commit nothing then.
+
+        Raises LogChangedError.
+        """
+        stale = [(topic, name) for topic, name in set(read) if self._clock() - self._asked.get(topic, 0.0) >= FRESH_S]
+        if not stale:
+            return True
+        try:
+            async with asyncio.timeout(timeout):
+                found = await asyncio.gather(*(self._logs.current(topic) for topic, _ in stale))
+        except (UnreachableError, RefusedError, TimeoutError) as error:
+            log.warning("commit withheld: the topic's id cannot be read", error=str(error) or "no answer in time")
+            return False
+        for (topic, name), now in zip(stale, found, strict=True):
+            if now != name:
+                raise LogChangedError(
+                    f"Topic {topic} was deleted and created again while it was read (log {name} is now {now}). "
+                    "What was under work is dropped; the restart reads the new log from its first position."
+                )
+            self._asked[topic] = self._clock()
+        return True

@@ -1,0 +1,228 @@
+"""The consumer's own thread: aiokafka, its positions and its commits.
+
+It has a thread and a loop of its own so that heartbeats go on while an agent works. Everything here that touches
+positions does so without an await in between, so that a rebalance cannot come between looking and acting.
+"""
+
+# ruff: noqa: SLF001 - aiokafka has no public way to take one partition's records together with its positions
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Coroutine, Mapping, Set
+from typing import Any, NamedTuple, TypeVar
+
+import aiokafka
+from aiokafka.consumer.fetcher import FetchResult
+from aiokafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssignor
+from aiokafka.errors import ConsumerStoppedError
+from aiokafka.structs import OffsetAndMetadata, TopicPartition
+from faust.transport.drivers import aiokafka as driver
+from faust.types import TP
+
+from pipeline.transport_options import Limits, TransportOptions
+
+T = TypeVar("T")
+
+#: Records asked of aiokafka at a time: small enough that one step over the byte limit stays small.
+STEP = 250
+#: Seconds that the thread's end may take: leaving the group waits for a join that is under way.
+LEAVE_S = 3.0
+
+
+class Taken(NamedTuple):
+    """Records of one partition and the positions before and after them; `records` may be empty."""
+
+    tp: TP
+    first: int
+    next: int
+    records: list[Any]
+    size: int
+
+
+class Known(NamedTuple):
+    """What the broker says of a partition. `committed` is None without an offset."""
+
+    first: int
+    end: int
+    committed: int | None
+    metadata: str
+
+
+class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc] # Faust publishes no types
+    """aiokafka for the batch driver: takes whole runs, places positions, commits with the log's id."""
+
+    @property
+    def _options(self) -> TransportOptions:
+        options: TransportOptions = self.app.transport_options
+        return options
+
+    def _create_worker_consumer(self, transport: Any) -> aiokafka.AIOKafkaConsumer:
+        return new_consumer(self.app.conf, self._options, reset="none")
+
+    async def on_thread_stop(self) -> None:
+        """Leave the group and close, in bounded time: a join under way or a dead broker must not hold us."""
+        if self._method_queue is not None:
+            await self._method_queue.stop()
+        if self._consumer is not None:
+            try:
+                await asyncio.wait_for(self._consumer.stop(), LEAVE_S)
+            except TimeoutError:
+                self.log.warning("Leaving the group took longer than %s s; its session will run out.", LEAVE_S)
+
+    async def run(self, work: Coroutine[Any, Any, T], timeout: float) -> T:
+        """Do `work` in the thread's loop and wait for it at most `timeout` seconds, then cancel it.
+
+        Raises TimeoutError, ConsumerStoppedError. Faust's method queue has two workers and no timeouts: two commits
+        to a dead broker would block everything else.
+        """
+        try:
+            running = asyncio.run_coroutine_threadsafe(work, self.thread_loop)
+        except RuntimeError:  # the loop is closed
+            work.close()
+            raise ConsumerStoppedError from None
+        return await asyncio.wait_for(asyncio.wrap_future(running), timeout)
+
+    async def take(self, epoch: int, active: Set[TP], limits: Limits, room: int, timeout: float) -> list[Taken]:
+        """What has been fetched, at most one batch a partition; waits up to `timeout` for the first.
+
+        Takes nothing when `epoch` is over: the positions belong to the next one then. Raises aiokafka's errors.
+        """
+        consumer = self._ensure_consumer()
+        fetcher = consumer._fetcher
+        deadline = time.monotonic() + timeout
+        with fetcher._subscriptions.fetch_context():  # counts as polling, else the group would expel us
+            while True:
+                if consumer._closed or fetcher._closed:
+                    raise ConsumerStoppedError
+                if epoch != self.consumer.epoch:
+                    return []
+                settled = not fetcher._subscriptions.reassignment_in_progress
+                if settled and (taken := drain(fetcher, active, limits, room)):
+                    return taken
+                left = deadline - time.monotonic()
+                if left <= 0:
+                    return []
+                await asyncio.wait([fetcher._create_fetch_waiter()], timeout=left if settled else min(left, 0.05))
+
+    async def known(self, tps: Set[TP], ends: bool) -> dict[TP, Known]:
+        """First position, end and committed offset of each; `ends` false leaves the end out (0)."""
+        consumer = self._ensure_consumer()
+        partitions = [TopicPartition(tp.topic, tp.partition) for tp in tps]
+        committed = await consumer._coordinator.fetch_committed_offsets(partitions)
+        firsts = await consumer.beginning_offsets(partitions)
+        lasts = await consumer.end_offsets(partitions) if ends else {}
+        return {
+            TP(p.topic, p.partition): Known(
+                firsts[p],
+                lasts.get(p, 0),
+                committed[p].offset if p in committed else None,
+                (committed[p].metadata or "") if p in committed else "",
+            )
+            for p in partitions
+        }
+
+    async def place(self, epoch: int, positions: Mapping[TP, int]) -> bool:
+        """Put every position, unless `epoch` is over or the assignment is another. Says whether it did."""
+        consumer = self._ensure_consumer()
+        if epoch != self.consumer.epoch or not set(positions) <= self.assignment():
+            return False
+        for tp, position in positions.items():
+            consumer.seek(TopicPartition(tp.topic, tp.partition), position)
+        return True
+
+    def last_highwater(self, tp: TP) -> int | None:
+        """The log's end as the last fetch said it; None before the first, or when the partition is not ours."""
+        consumer = self._consumer
+        try:
+            highwater: int | None = consumer.highwater(TopicPartition(tp.topic, tp.partition)) if consumer else None
+        except (AssertionError, AttributeError):  # unassigned at this very moment
+            return None
+        return highwater
+
+    async def commit_positions(self, positions: Mapping[TP, tuple[int, str]]) -> set[TP]:
+        """Commit position and metadata for those still assigned; returns them. Raises aiokafka's errors."""
+        consumer = self._ensure_consumer()
+        mine = {tp: named for tp, named in positions.items() if tp in self.assignment()}
+        await consumer.commit({TopicPartition(tp.topic, tp.partition): OffsetAndMetadata(*mine[tp]) for tp in mine})
+        return set(mine)
+
+
+class StockThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc] # Faust publishes no types
+    """Faust's own thread with the latency of ours: Faust fixes fetch_max_wait_ms at 1.5 s."""
+
+    def _create_worker_consumer(self, transport: Any) -> aiokafka.AIOKafkaConsumer:
+        return new_consumer(self.app.conf, self.app.transport_options, reset="earliest")
+
+
+def new_consumer(conf: Any, options: TransportOptions, *, reset: str) -> aiokafka.AIOKafkaConsumer:
+    """The aiokafka consumer of a role: what Faust would make, with our fetching and our way to reset."""
+    return aiokafka.AIOKafkaConsumer(
+        **options.client,
+        client_id=conf.broker_client_id,
+        group_id=conf.id,
+        partition_assignment_strategy=[RoundRobinPartitionAssignor],
+        enable_auto_commit=False,
+        auto_offset_reset=reset,
+        max_poll_interval_ms=int(conf.broker_max_poll_interval * 1000),
+        max_poll_records=conf.broker_max_poll_records,
+        max_partition_fetch_bytes=options.limits.fetch_bytes,
+        fetch_max_bytes=max(options.limits.fetch_bytes, options.limits.held_bytes),
+        fetch_min_bytes=options.fetch_min_bytes,
+        fetch_max_wait_ms=options.fetch_max_wait_ms,
+        request_timeout_ms=int(conf.broker_request_timeout * 1000),
+        session_timeout_ms=int(conf.broker_session_timeout * 1000),
+        rebalance_timeout_ms=int(conf.broker_rebalance_timeout * 1000),
+        heartbeat_interval_ms=int(conf.broker_heartbeat_interval * 1000),
+        metadata_max_age_ms=conf.consumer_metadata_max_age_ms,
+    )
+
+
+def drain(fetcher: Any, active: Set[TP], limits: Limits, room: int) -> list[Taken]:
+    """Take at most one batch of each active partition from what aiokafka has fetched, within `room` bytes.
+
+    At least one batch whatever its size. A fetch that held control records only gives a batch without records: the
+    position has moved, and the run of positions must not break. Raises the error that a partition's fetch met.
+    """
+    taken: list[Taken] = []
+    assignment = fetcher._subscriptions.subscription.assignment
+    for partition in list(fetcher._records):
+        if not fetcher._subscriptions.is_assigned(partition):
+            del fetcher._records[partition]
+            continue
+        if partition not in active:
+            continue
+        fetched = fetcher._records[partition]
+        if not isinstance(fetched, FetchResult):
+            if taken:
+                break  # these first; the error is still there at the next call
+            _release(fetcher, partition)
+            fetched.check_raise()
+        state = assignment.state_value(partition)
+        first = state.position
+        records, size = _cut(fetched, limits)
+        if not fetched.has_more():
+            _release(fetcher, partition)
+        if state.position > first:
+            taken.append(Taken(TP(*partition), first, state.position, records, size))
+            room -= size
+        if room <= 0:
+            break
+    return taken
+
+
+def _cut(fetched: FetchResult, limits: Limits) -> tuple[list[Any], int]:
+    """Records of one fetch up to the limits: compression makes a fetch larger than the broker was asked for."""
+    records: list[Any] = []
+    size = 0
+    while fetched.has_more() and len(records) < limits.batch_records and size < limits.fetch_bytes:
+        step = fetched.getall(min(STEP, limits.batch_records - len(records)))
+        size += sum([record.serialized_value_size + record.serialized_key_size for record in step])
+        records += step
+    return records, size
+
+
+def _release(fetcher: Any, partition: TopicPartition) -> None:
+    """Let aiokafka fetch this partition again."""
+    del fetcher._records[partition]
+    fetcher._notify(fetcher._wait_consume_future)
