@@ -104,6 +104,7 @@ class Settings(BaseSettings):
     fetch_bytes: int = Field(default=4 * MIB, ge=64 << 10, description="most bytes fetched of a partition at once")
     batch_records: int = Field(default=5_000, ge=1, description="most records in one batch")
     session_timeout: float = Field(default=45.0, ge=1, description="seconds until a silent worker loses its partitions")
+    start_timeout: float = Field(default=60.0, gt=0, description="seconds that a starting worker waits for Kafka")
     stop_timeout: float = Field(default=10.0, gt=0, description="seconds that a stop may take")
     broker_limit: int = Field(
         default=2048 * MIB, ge=16 * MIB, description="bytes the embedded broker may hold before `up` stops"

@@ -35,9 +35,6 @@ from pipeline.watch import Watch
 from schemas.errors import Exit, QorganError, RefusedError, UnreachableError
 
 ROLES = tuple(PORT_OF)
-#: Seconds that a starting worker waits for a broker that does not answer yet.
-START_PATIENCE_S = 60.0
-
 log = structlog.get_logger("worker")
 
 
@@ -48,11 +45,7 @@ def run_worker(role: str, settings: Settings) -> int:
         return supervise({name: role_command(name) for name in ROLES}, stop_timeout=settings.stop_timeout)
     if role not in ROLES:
         raise RefusedError(f"There is no role {role}: ingest, correlate, respond or all.")
-    try:
-        return asyncio.run(_run(role, settings))
-    except QorganError as error:
-        log.error(str(error))  # noqa: TRY400 - a sentence for a person; the trace is no help
-        return error.exit
+    return asyncio.run(_run(role, settings))
 
 
 async def _run(name: str, settings: Settings) -> int:
@@ -60,13 +53,15 @@ async def _run(name: str, settings: Settings) -> int:
     metrics, health, stopping = Metrics(), HealthState(name), asyncio.Event()
     with _serving_health(settings, metrics, health), _leaving(stopping, settings.stop_timeout):
         logs = Logs(settings)
-        embedded = await _patiently(logs.embedded, stopping)
+        embedded = await _patiently(logs.embedded, stopping, settings.start_timeout)
         if stopping.is_set():
             return Exit.OK
         if settings.create:
             await asyncio.to_thread(topics.ensure, settings)
         delivery = KafkaDelivery(aiokafka_options(settings), idempotent=not embedded)
         role = await build(name, Shared(settings, metrics, logs, delivery))
+        for topic in role.topics:
+            await logs.current(topic)  # a topic that there is not is refused before the group is joined
         metrics["start_seconds"].labels(phase="load").set(time.monotonic() - started)
         gc.collect()
         gc.freeze()  # rules and indicators live as long as the process: no collection need look at them again
@@ -146,9 +141,9 @@ async def _ended(task: asyncio.Task[None]) -> BaseException | None:
     return None
 
 
-async def _patiently(ask: Callable[[], Awaitable[bool]], stopping: asyncio.Event) -> bool:
-    """Ask a broker that may still be starting. Raises UnreachableError after START_PATIENCE_S."""
-    deadline = time.monotonic() + START_PATIENCE_S
+async def _patiently(ask: Callable[[], Awaitable[bool]], stopping: asyncio.Event, seconds: float) -> bool:
+    """Ask a broker that may still be starting. Raises UnreachableError after `seconds`."""
+    deadline = time.monotonic() + seconds
     while not stopping.is_set():
         try:
             return await ask()
