@@ -7,16 +7,14 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from importlib import resources
-from pathlib import Path
 
 from detectors.triage.attribution import Attribution
 from pipeline.detecting import DetectionSet
+from pipeline.event_list import load_event_list
 from pipeline.indicators import LoadedIndicators, load_indicators
 from pipeline.metrics import Metrics
 from pipeline.rules import LoadedRules, load_rules
 from pipeline.settings import Settings
-from schemas.errors import RefusedError
 from schemas.event_list import EventList
 
 
@@ -39,18 +37,6 @@ def load(settings: Settings) -> Loaded:
     event_list = load_event_list(settings.event_list)
     decide = DetectionSet(rules.engine, indicators.index, Attribution(event_list))
     return Loaded(decide, rules, indicators, event_list, time.monotonic() - started)
-
-
-def load_event_list(path: Path | None) -> EventList:
-    """The bank's event list, or without a path the one that we ship. Raises RefusedError."""
-    if path is None:
-        shipped = resources.files("detectors.triage") / "event-list.yml"
-        return EventList.parse(shipped.read_text(encoding="utf-8"), "event-list.yml")
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise RefusedError(f"The event list {path} cannot be read ({error}). Check QORGAN_EVENT_LIST.") from None
-    return EventList.parse(text, str(path))
 
 
 def count(loaded: Loaded, metrics: Metrics) -> None:

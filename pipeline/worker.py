@@ -27,7 +27,7 @@ from pipeline.health import serve as serve_health
 from pipeline.kafka import aiokafka_options
 from pipeline.logs import Logs
 from pipeline.metrics import Metrics
-from pipeline.roles import TICK_S, Role, Shared, build
+from pipeline.roles import Role, Shared, build
 from pipeline.settings import Settings
 from pipeline.supervise import role_command, supervise
 from pipeline.transport import batches
@@ -35,6 +35,8 @@ from pipeline.watch import Watch
 from schemas.errors import Exit, QorganError, RefusedError, UnreachableError
 
 ROLES = tuple(PORT_OF)
+#: Seconds between two looks of what runs beside the agent.
+TICK_S = 0.1
 log = structlog.get_logger("worker")
 
 

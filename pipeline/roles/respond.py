@@ -1,0 +1,43 @@
+"""respond: `intake` → journal → `incidents`. One process is active, the others stand by."""
+
+from __future__ import annotations
+
+from pipeline.agents.intake_to_incidents import IntakeToIncidents
+from pipeline.event_list import load_event_list
+from pipeline.journal import open_journal
+from pipeline.roles import Ack, Shared
+from schemas.event import RecordBatch
+
+
+class Respond:
+    """intake → journal → incidents; active while it holds the partition of `intake`."""
+
+    name = "respond"
+    topics: tuple[str, ...] = ("intake",)
+    storing = None
+
+    def __init__(self, shared: Shared, cluster: str) -> None:
+        settings = shared.settings
+        self._agent = IntakeToIncidents(
+            open_journal(settings, cluster, shared.delivery),
+            load_event_list(settings.event_list),
+            shared.delivery,
+            shared.metrics,
+            settings.timezone,
+        )
+
+    async def start(self) -> None: ...
+
+    async def handle(self, batch: RecordBatch, ack: Ack) -> None:
+        await self._agent.handle(batch, ack)
+
+    async def tick(self) -> None:
+        await self._agent.tick()
+
+    async def drain(self) -> None:
+        await self._agent.release()
+
+    async def reload(self) -> None: ...
+
+    async def stop(self) -> None:
+        await self._agent.release()
