@@ -1,0 +1,187 @@
+"""Events in, matches out: the rules of each event's route, narrowed by the prefilter, then decided by the rule itself.
+
+    event ── source ── route: its rules, compiled when first seen ─┬─ without a witness ───────────┐
+                         └─ scanner, per form of bytes ── hits ────┴─ candidates ── predicate ── RuleMatch
+
+No I/O and no clock. `match_plain` evaluates every rule of the log source and is what `match` must equal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, tzinfo
+from threading import Lock
+from typing import Final, NamedTuple
+
+from detectors.sigma.compile import Compiler, matched
+from detectors.sigma.fields import View
+from detectors.sigma.predicates import Predicate
+from detectors.sigma.prefilter import Form, Scanner, decoded, scanned, witness
+from detectors.sigma.routing import Entry, Index, event_ids, renamed
+from detectors.sigma.rule import NODES_VERSION, Node, Rule
+from schemas.event import Event, Source
+from schemas.identity import long_hash
+
+#: Fewer candidates than this are evaluated at once: that is cheaper than a scan.
+WORTH_A_SCAN: Final = 4
+#: Sources remembered; a shipper writes their names, so there is no natural end to them.
+MAX_SOURCES: Final = 20_000
+
+
+@dataclass(frozen=True, slots=True)
+class RuleMatch:
+    """One rule found in one event. `index`: the event's place in what was given. `matched`: field → value."""
+
+    index: int
+    rule: Rule
+    matched: dict[str, str]
+
+
+class _Routed(NamedTuple):
+    """One rule of a route, ready."""
+
+    rule: int
+    names: Mapping[str, str]
+    test: Predicate
+
+
+class _Route:
+    """The rules that events of some sources can match. Sources with the same rules share one."""
+
+    def __init__(self, routed: list[_Routed], witnesses: list[frozenset[str] | None]) -> None:
+        self.routed = routed
+        owners: dict[str, list[int]] = {}
+        always = []
+        for position, literals in enumerate(witnesses):
+            if literals is None:
+                always.append(position)
+            for text in literals or ():
+                owners.setdefault(text, []).append(position)
+        narrowed = len(routed) - len(always)
+        self._owners = {text: tuple(positions) for text, positions in owners.items()}
+        self.scans = narrowed >= WORTH_A_SCAN
+        self.always = always if self.scans else list(range(len(routed)))
+        self._scanners: dict[Form, Scanner] = {}
+
+    def scanner(self, form: Form) -> Scanner:
+        """The database for one form of bytes, built when first needed."""
+        found = self._scanners.get(form)
+        if found is None:
+            found = self._scanners[form] = Scanner(self._owners, form)
+        return found
+
+    def candidates(self, events: Sequence[Event]) -> dict[int, set[int]]:
+        """Place of the event → positions of rules whose witness it holds. All events have one format."""
+        form = events[0].format.form
+        if form == "opaque":
+            return self.scanner("text").scan([decoded(event) for event in events])[0]
+        found, doubtful = self.scanner(form).scan([scanned(event) for event in events])
+        if doubtful:
+            again = sorted(doubtful)
+            sure, _ = self.scanner("text").scan([decoded(events[at]) for at in again])
+            for place, at in enumerate(again):
+                found[at] = sure.get(place, set())
+        return found
+
+
+class Engine:
+    """A set of rules over events. One `match` runs at a time, whatever the number of threads."""
+
+    def __init__(self, rules: Sequence[Rule], zone: tzinfo = UTC) -> None:
+        """`zone`: the bank's time zone, for the modifiers `minute` to `year`."""
+        self.rules = tuple(rules)
+        self.revision = long_hash("rules", NODES_VERSION, *(f"{rule.id}={rule.revision}" for rule in self.rules))
+        """Changes with any rule, and with what the engine makes of them."""
+        self._index = Index(self.rules)
+        self._compiler = Compiler(zone)
+        self._sources: dict[Source, _Route] = {}
+        self._routes: dict[tuple[tuple[int, int], ...], _Route] = {}
+        self._ready: dict[tuple[int, int], tuple[_Routed, frozenset[str] | None, frozenset[int] | None]] = {}
+        self._lock = Lock()
+
+    def match(self, events: Sequence[Event]) -> list[RuleMatch]:
+        """Every (event, rule) pair, by event and then in the order of the rules."""
+        with self._lock:
+            found: list[RuleMatch] = []
+            for route, places in self._by_route(events):
+                self._match_route(route, places, events, found)
+            found.sort(key=lambda match: match.index)
+            return found
+
+    def match_plain(self, event: Event) -> list[RuleMatch]:
+        """The same for one event by evaluating every rule of its log source, without prefilter and pruning."""
+        view = View(event.fields)
+        found = []
+        for entry in self._index.entries(event.source):
+            tree = renamed(self.rules[entry.rule].tree, entry.names)
+            if self._compiler.condition(tree)(view):
+                found.append(RuleMatch(0, self.rules[entry.rule], matched(tree, self._compiler.leaf, view)))
+        return found
+
+    def _by_route(self, events: Sequence[Event]) -> list[tuple[_Route, list[int]]]:
+        """Places of events by route and format, for routes that have rules."""
+        by_format: dict[int, dict[Source, list[int]]] = {}
+        for place, event in enumerate(events):
+            sources = by_format.get(id(event.format))
+            if sources is None:
+                sources = by_format[id(event.format)] = {}
+            known = sources.get(event.source)
+            if known is None:
+                sources[event.source] = [place]
+            else:
+                known.append(place)
+        return [
+            (route, places)
+            for sources in by_format.values()
+            for source, places in sources.items()
+            if (route := self._route(source)).routed
+        ]
+
+    def _match_route(self, route: _Route, places: list[int], events: Sequence[Event], found: list[RuleMatch]) -> None:
+        candidates: dict[int, set[int]] = {}
+        if route.scans:
+            candidates = route.candidates([events[place] for place in places])
+        elif not route.always:
+            return
+        routed, always = route.routed, route.always
+        for at in range(len(places)) if always else sorted(candidates):
+            positions = candidates.get(at)
+            order = always if positions is None else sorted(positions.union(always))
+            view = View(events[places[at]].fields)
+            hits = [position for position in order if routed[position].test(view)]
+            found += [self._match(places[at], routed[position], view) for position in hits]
+
+    def _match(self, place: int, routed: _Routed, view: View) -> RuleMatch:
+        rule = self.rules[routed.rule]
+        return RuleMatch(place, rule, matched(renamed(rule.tree, routed.names), self._compiler.leaf, view))
+
+    def _route(self, source: Source) -> _Route:
+        found = self._sources.get(source)
+        if found is None:
+            if len(self._sources) >= MAX_SOURCES:
+                self._sources.clear()
+            found = self._sources[source] = self._routed(source)
+        return found
+
+    def _routed(self, source: Source) -> _Route:
+        """The route of a source; rules that demand another event id are none of it."""
+        ready = []
+        for entry in self._index.entries(source):
+            key = (entry.rule, id(entry.names))
+            known = self._ready.get(key)
+            if known is None:
+                known = self._ready[key] = self._prepared(entry)
+            demanded = known[2]
+            if demanded is None or not source.event_id or source.product != "windows" or source.event_id in demanded:
+                ready.append((key, known))
+        signature = tuple(key for key, _ in ready)
+        route = self._routes.get(signature)
+        if route is None:
+            route = self._routes[signature] = _Route([known[0] for _, known in ready], [known[1] for _, known in ready])
+        return route
+
+    def _prepared(self, entry: Entry) -> tuple[_Routed, frozenset[str] | None, frozenset[int] | None]:
+        tree: Node = renamed(self.rules[entry.rule].tree, entry.names)
+        test: Callable[[View], bool] = self._compiler.condition(tree)
+        return _Routed(entry.rule, entry.names, test), witness(tree), event_ids(tree)

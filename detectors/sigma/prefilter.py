@@ -1,0 +1,251 @@
+r"""Which rules can match a record at all: a look at its bytes for the literals without which they cannot.
+
+Every rule has a *witness*: literals of which one must stand in the record (AND: the rarest child's; OR: the union;
+NOT: none). One Hyperscan pass over many records finds them; only the rules behind them, and the few without a witness,
+are evaluated. A literal counts only in the form in which its value stands in the scanned bytes, so that no match is
+lost:
+
+- JSON: `"` and `\` are escaped, the rest stands as it is, unless the record holds `\u` or `\/`. These two are scanned
+  for as well, and a record that holds one is scanned again over its decoded values.
+- Case: ASCII letters by Hyperscan; K (Kelvin) and ſ, which fold to k and s, send a record to its decoded values, which
+  are folded. Of a literal beyond ASCII a part is taken, in all its cases.
+- Numbers may be written in several ways (1e3), so nothing that a number's text may hold is a literal.
+- What a parser computes (`Format.derived`) is put behind the record's bytes.
+- Control characters are no part of a literal: no record joins another in one.
+"""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_left
+from collections.abc import Callable, Iterable, Sequence
+from functools import lru_cache
+from itertools import accumulate, product
+from typing import Any, Final, Literal
+
+import hyperscan
+import orjson
+
+from detectors.sigma.fields import View, fold, variants
+from detectors.sigma.patterns import required
+from detectors.sigma.rule import Node
+from schemas.event import Event
+
+Form = Literal["json", "text"]
+Witness = frozenset[str]
+"""Folded literals; one must stand in the values of a record that matches. Empty: the condition cannot be met."""
+
+#: Shorter ones stand everywhere.
+SHORTEST: Final = 3
+LONGEST: Final = 48
+#: Characters of a literal beyond ASCII that are looked for in all their cases: at most 2^4 spellings, rarely 3^4.
+WINDOW: Final = 4
+
+#: Texts that most Windows events hold: a literal within one of them finds nothing out.
+COMMON: Final = (
+    "c:\\windows\\system32\\svchost.exe",
+    "c:\\windows\\system32\\lsass.exe",
+    "c:\\windows\\explorer.exe",
+    "c:\\windows\\syswow64\\",
+    "c:\\program files (x86)\\",
+    "c:\\program files\\",
+    "c:\\programdata\\",
+    "c:\\users\\public\\appdata\\local\\temp\\",
+    "c:\\windows\\system32\\windowspowershell\\v1.0\\powershell.exe",
+    "microsoft-windows-security-auditing",
+    "microsoft corporation",
+    "nt authority\\system",
+    "hklm\\system\\currentcontrolset\\services\\",
+    "hklm\\software\\microsoft\\windows\\currentversion\\",
+    "hklm\\software\\microsoft\\windows nt\\currentversion\\",
+    ".dll",
+    "http://",
+    "https://",
+)
+
+_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]+")
+_ASCII: Final = re.compile(r"[\x20-\x7e]+")
+#: What a number's text may hold, in whole or in part: 1.5e+16.
+_NUMBERISH: Final = re.compile(r"-?[0-9]*\.?[0-9]*e?[+-]?[0-9]*")
+
+
+def witness(tree: Node) -> Witness | None:
+    """The rarest set of literals of which a match needs one; None: no literal is needed."""
+    kind = tree[0]
+    if kind == "and":
+        known = [found for child in tree[1:] if (found := witness(child)) is not None]
+        return min(known, key=_weight, default=None)
+    if kind == "or":
+        union: set[str] = set()
+        for child in tree[1:]:
+            found = witness(child)
+            if found is None:
+                return None
+            union |= found
+        return _fewest(union)
+    if kind in ("eq", "starts", "ends", "has"):
+        return _of_texts([text] for text in tree[2])
+    if kind == "like":
+        return _of_texts([part for part in shape if isinstance(part, str)] for shape in tree[2])
+    if kind == "re":
+        found = required(tree[2])
+        return None if found is None else _of_texts([text] for text in found)
+    return None
+
+
+def _of_texts(alternatives: Iterable[list[str]]) -> Witness | None:
+    """The best literal of each alternative, where each has one."""
+    literals = set()
+    for texts in alternatives:
+        best = literal(texts)
+        if best is None:
+            return None
+        literals.add(best)
+    return _fewest(literals)
+
+
+def _fewest(literals: set[str]) -> Witness:
+    """Without those that hold another of the set; in quadratic time, so for large sets not at all."""
+    if len(literals) > 300:
+        return frozenset(literals)
+    return frozenset(one for one in literals if not any(other in one for other in literals if other != one))
+
+
+@lru_cache(maxsize=16_384)
+def _best(text: str) -> str | None:
+    """The rarest usable part of one text, folded."""
+    parts = []
+    for run in _CONTROL.split(fold(text)):
+        plain = [part for part in _ASCII.findall(run) if len(part) >= SHORTEST and not _NUMBERISH.fullmatch(part)]
+        if plain:
+            parts += plain
+        elif not run.isascii():
+            parts += [run[at : at + WINDOW] for at in range(0, len(run), WINDOW) if not run[at : at + WINDOW].isascii()]
+    parts = [part[:LONGEST] for part in parts if not _NUMBERISH.fullmatch(part[:LONGEST])]
+    return min(parts, key=weight, default=None)
+
+
+def literal(texts: list[str]) -> str | None:
+    """The rarest literal among texts that a value holds all of; None where they hold none worth looking for."""
+    found = [best for text in texts if (best := _best(text)) is not None]
+    return min(found, key=weight, default=None)
+
+
+def weight(text: str) -> float:
+    """How often a literal stands in an event, guessed; less is rarer."""
+    if any(text in common for common in COMMON):
+        return 1.0 / len(text)
+    if not text.isascii():
+        return 0.02 / len(text)
+    letters = sum(char.isalnum() for char in text)
+    return 0.5 ** min(letters + 1, 16)
+
+
+def _weight(literals: Witness) -> float:
+    return sum(map(weight, literals))
+
+
+def spellings(text: str, form: Form) -> list[tuple[bytes, bool]]:
+    """The bytes to look for, each with whether ASCII case is ignored."""
+    if text.isascii():
+        return [(orjson.dumps(text)[1:-1] if form == "json" else text.encode(), True)]
+    cases = product(*(variants().get(char, char) for char in text))
+    return [(orjson.dumps("".join(case))[1:-1] if form == "json" else "".join(case).encode(), False) for case in cases]
+
+
+#: What may send a record to its decoded values: the two letters that fold to ASCII ones, the escapes with a choice.
+_LETTERS: Final = ("\u212a".encode(), "\u017f".encode())
+_ESCAPES: Final = (b"\\u", b"\\/")
+#: An escape, and not a backslash that is escaped itself, as in C:\\\\users.
+_ESCAPED: Final = re.compile(rb"(?<!\\)(?:\\\\)*\\[u/]")
+
+#: Bytes joined for one pass; bounds the copy.
+CHUNK: Final = 4 << 20
+
+
+class Scanner:
+    """One Hyperscan database: the literals of one route in one form, and whose they are. For one thread at a time."""
+
+    def __init__(self, owners: dict[str, tuple[int, ...]], form: Form) -> None:
+        self._owners: list[tuple[int, ...]] = []
+        self._hits: list[tuple[int, int]] = []
+        self._form = form
+        expressions: list[bytes] = []
+        flags: list[int] = []
+        ids: list[int] = []
+        doubts = (*_LETTERS, *(_ESCAPES if form == "json" else ()))
+        for text, owned in owners.items():
+            for spelt, caseless in spellings(text, form):
+                expressions.append(spelt)
+                flags.append(hyperscan.HS_FLAG_CASELESS if caseless else 0)
+                ids.append(len(self._owners))
+            self._owners.append(owned)
+        self._doubt = len(self._owners)
+        expressions += doubts
+        flags += [0] * len(doubts)
+        ids += [self._doubt] * len(doubts)
+        database = hyperscan.Database(mode=hyperscan.HS_MODE_BLOCK)
+        database.compile(expressions=expressions, ids=ids, elements=len(ids), flags=flags, literal=True)
+        self._scan: Callable[..., Any] = database.scan
+        self.size: int = database.size()
+        found = self._hits.append
+
+        def on_hit(number: int, _start: int, end: int, _flags: int, _context: object) -> None:
+            found((end, number))
+
+        self._on_hit = on_hit
+
+    def scan(self, records: Sequence[bytes]) -> tuple[dict[int, set[int]], set[int]]:
+        """Number of record → owners of the literals in it; and the records to be scanned over their values."""
+        candidates: dict[int, set[int]] = {}
+        doubtful: set[int] = set()
+        start = size = 0
+        for end, record in enumerate(records, 1):
+            size += len(record)
+            if size >= CHUNK or end == len(records):
+                self._chunk(records[start:end], start, candidates, doubtful)
+                start, size = end, 0
+        return candidates, {at for at in doubtful if self._is_doubtful(records[at])}
+
+    def _is_doubtful(self, record: bytes) -> bool:
+        if self._form == "json" and _ESCAPED.search(record) is not None:
+            return True
+        return any(letter in record for letter in _LETTERS)
+
+    def _chunk(self, records: Sequence[bytes], first: int, candidates: dict[int, set[int]], doubtful: set[int]) -> None:
+        hits, owners = self._hits, self._owners
+        hits.clear()
+        # Hyperscan cannot tell an empty block; and a line feed is in no literal, so none spans two records.
+        self._scan(b"\n".join(records) or b"\n", self._on_hit)
+        if not hits:
+            return
+        ends = list(accumulate(len(record) + 1 for record in records))
+        for end, number in hits:
+            # A hit ends at most at its record's last byte, whose successor is the line feed.
+            at = first + bisect_left(ends, end)
+            if number == self._doubt:
+                doubtful.add(at)
+            elif at in candidates:
+                candidates[at].update(owners[number])
+            else:
+                candidates[at] = set(owners[number])
+
+
+def scanned(event: Event) -> bytes:
+    """What is scanned of an event whose bytes hold its values: these, and behind them what the parser computed."""
+    derived = event.format.derived
+    if not derived:
+        return event.raw
+    plain = View(event.fields).plain
+    values = [value for name in derived if (value := plain[name])]
+    if not values:
+        return event.raw
+    if event.format.form == "json":
+        return event.raw + b"\n" + orjson.dumps(values)
+    texts = [text for value in values for text in ((value,) if isinstance(value, str) else value)]
+    return event.raw + b"\n" + "\n".join(texts).encode("utf-8", "surrogatepass")
+
+
+def decoded(event: Event) -> bytes:
+    """All values of an event, folded, for the form "text"."""
+    return "\n".join(View(event.fields).words(cased=False)).encode("utf-8", "surrogatepass")
