@@ -15,11 +15,11 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from pipeline.cli import about, operate, recorded
+from pipeline.cli import about, ask, bench, demo, operate, recorded
 from schemas.errors import Exit, QorganError
 
 EXIT_CODES = {
-    Exit.OK: "done; detect, hunt and query: something was found",
+    Exit.OK: "done; detect and hunt: something was found",
     Exit.FOUND_NOTHING: "done, and nothing was found",
     Exit.USAGE: "the command was called wrongly",
     Exit.REFUSED: "settings, rules, indicators or arguments must be mended first",
@@ -77,9 +77,18 @@ def qorgan(
         use_file(settings)
 
 
-app.add_typer(operate.topics, name="topics")
+# In the order of the help: what people do, then what operations does.
+app.command()(demo.demo)
+app.command()(operate.up)
 app.command()(recorded.detect)
 app.command()(recorded.publish)
+app.add_typer(ask.incidents, name="incidents")
+app.command()(ask.query)
+app.command()(operate.worker)
+app.command()(operate.store)
+app.command()(operate.broker)
+app.add_typer(operate.topics, name="topics")
+app.command()(bench.bench)
 app.command()(about.settings)
 app.command()(about.version)
 
@@ -101,3 +110,7 @@ def _place(error: Exception) -> str:
     """Kind and place alone: the text of a foreign error may hold a payload or a secret."""
     last = traceback.extract_tb(error.__traceback__)[-1]
     return f"Unexpected {type(error).__name__} in {Path(last.filename).name}, line {last.lineno}."
+
+
+if __name__ == "__main__":
+    main()
