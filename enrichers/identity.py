@@ -54,11 +54,11 @@ def entities(host: str, user: str, src_ip: str) -> tuple[str, ...]:
 @lru_cache(maxsize=1 << 14)
 def user_entity(raw: str) -> str:
     r"""`THESHIRE\pgustavo`, `pgustavo@theshire.local` and `PGustavo` are one: "pgustavo". Empty where it is no one."""
-    name = raw.strip().casefold()
-    name = re.split(r"[\\/]", name)[-1]
+    whole = raw.strip().casefold()
+    name = re.split(r"[\\/]", whole)[-1]
     if not name.startswith("@"):
         name = name.partition("@")[0]
-    if name in NOBODY or name.endswith("$") or SESSION_ACCOUNT.fullmatch(name):
+    if whole in NOBODY or name in NOBODY or name.endswith("$") or SESSION_ACCOUNT.fullmatch(name):
         return ""
     return name[:LONGEST]
 

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic_core import PydanticCustomError
 
 from schemas.errors import RefusedError
 from schemas.identity import short_hash
@@ -117,19 +118,17 @@ class EventList(_Frozen):
 
     @model_validator(mode="after")
     def _consistent(self) -> EventList:
-        for what, ids in (
-            ("class", [entry.id for entry in self.classes]),
-            ("procedure", [entry.id for entry in self.procedures]),
-            ("item", [item.id for item in self.items]),
-        ):
-            for twice in sorted({name for name in ids if ids.count(name) > 1}):
-                raise ValueError(f"{what} {twice} stands there twice")
+        for group in ("classes", "procedures", "items"):
+            ids = [entry.id for entry in getattr(self, group)]
+            for place, name in enumerate(ids):
+                if name in ids[:place]:
+                    raise _at((group, place), f"{name} stands there twice")
         classes, procedures = {c.id for c in self.classes}, {p.id for p in self.procedures}
-        for item in self.items:
+        for place, item in enumerate(self.items):
             if item.incident_class not in classes:
-                raise ValueError(f"item {item.id} is of class {item.incident_class}, which is not listed")
+                raise _at(("items", place, "class"), f"{item.incident_class} is none of the list's classes")
             if item.procedure not in procedures:
-                raise ValueError(f"item {item.id} has the procedure {item.procedure}, which is not listed")
+                raise _at(("items", place, "procedure"), f"{item.procedure} is none of the list's procedures")
         return self
 
     @classmethod
@@ -169,6 +168,11 @@ class EventList(_Frozen):
         return _unlisted(item_id, level, self.revision)
 
 
+def _at(path: tuple[str | int, ...], message: str) -> PydanticCustomError:
+    """A fault of the whole list that lies at `path`."""
+    return PydanticCustomError("event_list", "{message}", {"message": message, "path": path})
+
+
 def _by_id(entries: tuple[Named, ...], wanted: str) -> Named:
     return next(entry for entry in entries if entry.id == wanted)
 
@@ -206,8 +210,8 @@ def _where(error: yaml.YAMLError) -> str:
 
 
 def _faults(error: ValidationError, node: yaml.Node | None, name: str) -> Iterator[str]:
-    for fault in error.errors(include_input=False, include_context=False, include_url=False):
-        path = tuple(part for part in fault["loc"] if part != "revision")
+    for fault in error.errors(include_input=False, include_url=False):
+        path = fault["loc"] or fault.get("ctx", {}).get("path", ())
         message = fault["msg"].removeprefix("Value error, ")
         yield f"{name}:{_line(node, path)}: {'.'.join(map(str, path)) or 'list'}: {message}"
 
