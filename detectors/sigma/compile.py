@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import orjson
 
-from detectors.sigma.fields import View, elements, pick, scalars, text_of
+from detectors.sigma.fields import View, elements, pick, text_of, texts_of
 from detectors.sigma.predicates import Predicate, predicate
 from detectors.sigma.rule import Node
 
@@ -100,12 +100,12 @@ def _shown(value: Any) -> str | None:
 
 
 def _keyword(node: Node, leaf: Callable[[Node], Predicate], view: View) -> tuple[str, str | None]:
-    """The first top-level field whose value holds the keyword."""
+    """The first top-level field that holds the keyword, and the text within it that does."""
     test = leaf(node)
     for name, value in view.fields.items():
-        inside = next((v for v in scalars(value) if test(View({name: v}))), None)
-        if inside is not None:
-            return name, text_of(inside)
+        for text in texts_of({name: value}):
+            if test(View({name: text})):
+                return name, text
     return "", None
 
 

@@ -98,20 +98,21 @@ def _along(value: Any, path: list[str]) -> Any:
     return value
 
 
-def scalars(value: Any) -> Iterator[Any]:
-    """Every scalar in a value, in order; keys are none. Objects and lists are walked, not recursed into."""
-    if not isinstance(value, (dict, list)):
-        yield value
-        return
-    stack = [iter(value.values() if isinstance(value, dict) else value)]
+def texts_of(fields: Mapping[str, Any]) -> list[str]:
+    """Every scalar of an event, however deep, as text; keys are none. Walked, not recursed into."""
+    found: list[str] = []
+    stack: list[Any] = list(fields.values())
     while stack:
-        for item in stack[-1]:
-            if isinstance(item, (dict, list)):
-                stack.append(iter(item.values() if isinstance(item, dict) else item))
-                break
-            yield item
-        else:
-            stack.pop()
+        value = stack.pop()
+        if value.__class__ is str:
+            found.append(value)
+        elif isinstance(value, dict):
+            stack.extend(value.values())
+        elif isinstance(value, list):
+            stack.extend(value)
+        elif (text := text_of(value)) is not None:
+            found.append(text)
+    return found
 
 
 def elements(value: Any) -> Iterator[Any]:
@@ -158,7 +159,7 @@ class _Folded(dict[str, Texts]):
 class View:
     """One event as predicates see it."""
 
-    __slots__ = ("_words", "fields", "folded", "plain")
+    __slots__ = ("_page", "_words", "fields", "folded", "plain")
 
     def __init__(self, fields: Mapping[str, Any]) -> None:
         self.fields = fields
@@ -166,11 +167,17 @@ class View:
         self.plain.fields = fields
         self.folded = _Folded()
         self.folded.plain = self.plain
-        self._words: tuple[list[str], list[str]] | None = None
+        self._words: list[str] | None = None
+        self._page: str | None = None
 
     def words(self, cased: bool) -> list[str]:
         """Every scalar of the event as text, for keywords; folded unless `cased`."""
         if self._words is None:
-            texts = [text for item in scalars(self.fields) if (text := text_of(item)) is not None]
-            self._words = ([fold(text) for text in texts], texts)
-        return self._words[cased]
+            self._words = texts_of(self.fields)
+        return self._words if cased else [fold(text) for text in self._words]
+
+    def page(self, cased: bool) -> str:
+        """The words, one a line: one look instead of thirty."""
+        if self._page is None:
+            self._page = "\n".join(self.words(cased=True))
+        return self._page if cased else fold(self._page)

@@ -58,6 +58,8 @@ def _ends(node: Node, _zone: tzinfo) -> Predicate:
 
 def _has(node: Node, _zone: tzinfo) -> Predicate:
     _, field, texts, cased = node
+    if field is None and not any("\n" in text for text in texts):
+        return lambda view: any(text in page for page in (view.page(cased),) for text in texts)
     if len(texts) == 1:
         only = texts[0]
         return _on(field, cased, lambda text: only in text)
