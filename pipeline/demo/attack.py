@@ -123,6 +123,11 @@ def _lateral(at: Plot, t: int) -> Iterator[Message]:
     )  # fmt: skip
     yield windows.process(at.scene, at.desk, t + 800, psexec, service, level="High")
     yield logons.logon(at.scene, at.server, t + 1_400, stolen, 3, at.desk.ip, "NTLM")
+    shell = Program(
+        S32 + "cmd.exe", "C:\\Windows\\PSEXESVC.exe", '"cmd.exe"', "Microsoft Corporation", "Command Processor"
+    )
+    yield windows.process(at.scene, at.server, t + 2_600, shell, service, level="High")
+    # Earlier than the shell by its own clock; its log is shipped behind Sysmon's.
     yield at.scene.windows(at.server, t + 1_900, "System", 7045, {
         "ServiceName": "PSEXESVC",
         "ImagePath": "%SystemRoot%\\PSEXESVC.exe",
@@ -130,10 +135,6 @@ def _lateral(at: Plot, t: int) -> Iterator[Message]:
         "StartType": "demand start",
         "AccountName": "LocalSystem",
     })  # fmt: skip
-    shell = Program(
-        S32 + "cmd.exe", "C:\\Windows\\PSEXESVC.exe", '"cmd.exe"', "Microsoft Corporation", "Command Processor"
-    )
-    yield windows.process(at.scene, at.server, t + 2_600, shell, service, level="High")
 
 
 def _payment(at: Plot, t: int) -> Iterator[Message]:
@@ -152,7 +153,7 @@ def _payment(at: Plot, t: int) -> Iterator[Message]:
     yield unix.execve(at.gateway, t + 41_050, 884_120, ("cat", keys))
     yield unix.opened(at.gateway, t + 41_050, 884_120, keys)
     yield unix.execve(
-        at.gateway, t + 95_000, 884_131, ("tar", "-czf", "/var/spool/.p.tgz", "/opt/payments/keys", "/opt/payments/out")
+        at.gateway, t + 62_000, 884_131, ("tar", "-czf", "/var/spool/.p.tgz", "/opt/payments/keys", "/opt/payments/out")
     )
 
 
@@ -180,7 +181,7 @@ def _exfiltration(at: Plot, t: int) -> Iterator[Message]:
     yield network.record(t + 9_000, "http", addresses, http=request)
     signature = (1_000_417, "LOCAL large upload from a server zone to an unclassified host")
     yield network.alert(at.scene, t + 9_100, addresses, signature, 1, "Potential Corporate Privacy Violation")
-    yield network.flow(at.scene, t + 61_000, at.server.ip, address, 80, 188_420_113, 61_204, "http")
+    yield network.flow(at.scene, t + 21_000, at.server.ip, address, 80, 188_420_113, 61_204, "http")
 
 
 def _file(at: Plot, host: Host, t: int, image: str, target: str, user: str) -> Message:

@@ -52,6 +52,10 @@ class Press:
                 served = now
                 self._producer.poll(0.01)
                 turn()
+        self.flush(turn)
+
+    def flush(self, turn: Callable[[], None]) -> None:
+        """Wait until the broker has confirmed all that was sent; what it does not confirm in time has failed."""
         deadline = time.monotonic() + FLUSH_S
         while self._producer.flush(TURN_S) and time.monotonic() < deadline:
             turn()
