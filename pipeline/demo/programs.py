@@ -69,7 +69,7 @@ SYSTEM: Final = (
 ADMIN: Final = (
     Program(POWERSHELL, EXPLORER, f'"{POWERSHELL}" -File "C:\\Admin\\Scripts\\Inventory.ps1" -Department Кассы',
             "Microsoft Corporation", "Windows PowerShell"),
-    Program(POWERSHELL, S32 + "mmc.exe", f'"{POWERSHELL}" -Command Get-ADUser -Filter * -Properties Enabled',
+    Program(POWERSHELL, S32 + "cmd.exe", f'"{POWERSHELL}" -Command Get-ADUser -Filter * -Properties Enabled',
             "Microsoft Corporation", "Windows PowerShell"),
     Program(S32 + "schtasks.exe", S32 + "cmd.exe", "schtasks /query /fo LIST", "Microsoft Corporation",
             "Task Scheduler Configuration Tool"),
