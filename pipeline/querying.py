@@ -26,7 +26,7 @@ CONNECT_S = 5
 #: What ClickHouse blames on the question and not on itself.
 _NOT_ALLOWED = frozenset({164, 452, 497})
 _NOT_LET_IN = frozenset({192, 193, 194, 516})
-_TOO_MUCH = frozenset({158, 159, 241, 307, 396})
+_TOO_MUCH = frozenset({158, 159, 160, 241, 307, 396})
 _CODE = re.compile(r"Code: (\d+)")
 
 

@@ -195,6 +195,9 @@ class StoreAddress(BaseModel):
 
 def load(**overrides: Any) -> Settings:
     """Read the settings. Raises RefusedError with every fault named, and no value of a secret."""
+    file = os.environ.get("QORGAN_SETTINGS")
+    if file and not Path(file).is_file():  # pydantic-settings would go on with the defaults, without a word
+        raise RefusedError(f"The settings file {file} does not exist.")
     try:
         return Settings(**overrides)
     except ValidationError as error:
