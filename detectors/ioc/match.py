@@ -7,14 +7,16 @@ by the event's time; a hunt asks without `valid_from`, since what is known to be
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Final, NamedTuple
+from dataclasses import dataclass
+from typing import Final
 
 from schemas.event import Event, Observable
 from schemas.identity import short_hash
 from schemas.indicator import Indicator
 
 
-class IndicatorMatch(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class IndicatorMatch:
     """One indicator found in `events[index]`."""
 
     index: int
@@ -22,32 +24,43 @@ class IndicatorMatch(NamedTuple):
     observable: Observable
 
 
-_NOTHING: Final[dict[str, tuple[Indicator, ...]]] = {}
+#: One indicator stands alone: a tuple around each of a million would cost 60 MB.
+Entry = Indicator | list[Indicator]
+_NOTHING: Final[dict[str, Entry]] = {}
 
 
 class IndicatorIndex:
-    """Indicators by type and value, built once. Values must be normalised as observables are."""
+    """Indicators by type and value, built once. Values must be normalised as observables are.
+
+    The same id with the same value counts once: the last one given stands.
+    """
 
     def __init__(self, indicators: Iterable[Indicator] = ()) -> None:
-        self._by_type: dict[str, dict[str, tuple[Indicator, ...]]] = {}
-        self._count = 0
-        mixed = 0
+        self._by_type: dict[str, dict[str, Entry]] = {}
         for indicator in indicators:
             values = self._by_type.setdefault(indicator.type, {})
-            values[indicator.value] = (*values.get(indicator.value, ()), indicator)
+            held = values.get(indicator.value)
+            if held is None or (type(held) is Indicator and held.id == indicator.id):
+                values[indicator.value] = indicator
+            else:
+                values[indicator.value] = [*(one for one in _each(held) if one.id != indicator.id), indicator]
+        self._domains = self._by_type.get("domain", _NOTHING)
+        self._count = 0
+        mixed = 0
+        for indicator in self:
             self._count += 1
             # Order does not matter to what is found, so it does not to the revision either.
             mixed ^= int(short_hash(indicator.id, indicator.revision, indicator.type, indicator.value), 16)
-        self._domains = self._by_type.get("domain", _NOTHING)
         self.revision: str = short_hash(self._count, mixed)
+        """Changes with any indicator, not with their order."""
 
     def __len__(self) -> int:
         return self._count
 
     def __iter__(self) -> Iterator[Indicator]:
         for values in self._by_type.values():
-            for found in values.values():
-                yield from found
+            for held in values.values():
+                yield from _each(held)
 
     def match(self, events: Sequence[Event]) -> list[IndicatorMatch]:
         """What is found in these events, in their order: each (event, indicator) once."""
@@ -59,33 +72,49 @@ class IndicatorIndex:
 
     def _match(self, events: Sequence[Event], *, before: bool) -> list[IndicatorMatch]:
         found: list[IndicatorMatch] = []
-        by_type = self._by_type
+        by_type, domains = self._by_type, self._domains
+        if not by_type:
+            return found
         for index, event in enumerate(events):
-            if not event.observables:
-                continue
-            hits: dict[str, IndicatorMatch] | None = None
             for observable in event.observables:
                 kind, value = observable
-                known = by_type.get(kind, _NOTHING).get(value, ())
-                if kind == "domain" and self._domains:
-                    known = (*known, *self._above(value))
-                for indicator in known:
-                    if holds(indicator, event.time_ms, before=before):
-                        hits = hits if hits is not None else {}
-                        hits.setdefault(indicator.id, IndicatorMatch(index, indicator, observable))
-            if hits is not None:
-                found.extend(hits.values())
+                held = by_type.get(kind, _NOTHING).get(value)
+                if held is not None:
+                    self._add(found, index, event, observable, _each(held), before=before)
+                if kind == "domain" and domains:
+                    self._add(found, index, event, observable, self._above(value), before=before)
         return found
 
-    def _above(self, name: str) -> list[Indicator]:
+    def _add(
+        self,
+        found: list[IndicatorMatch],
+        index: int,
+        event: Event,
+        observable: Observable,
+        held: Iterable[Indicator],
+        *,
+        before: bool,
+    ) -> None:
+        """Take what holds at the event's time, each indicator once an event."""
+        for indicator in held:
+            if not holds(indicator, event.time_ms, before=before):
+                continue
+            if not any(known.index == index and known.indicator.id == indicator.id for known in reversed(found)):
+                found.append(IndicatorMatch(index, indicator, observable))
+
+    def _above(self, name: str) -> Iterator[Indicator]:
         """The indicators of the names that this one lies below."""
-        found: list[Indicator] = []
         dot = name.find(".")
         while dot >= 0:
             name = name[dot + 1 :]
-            found.extend(self._domains.get(name, ()))
+            held = self._domains.get(name)
+            if held is not None:
+                yield from _each(held)
             dot = name.find(".")
-        return found
+
+
+def _each(held: Entry) -> Sequence[Indicator]:
+    return (held,) if type(held) is Indicator else held  # type: ignore[return-value]  # type() does not narrow a union of tuples
 
 
 def holds(indicator: Indicator, time_ms: int, *, before: bool = True) -> bool:

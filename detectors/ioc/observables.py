@@ -163,27 +163,16 @@ def _host_of(normal: str) -> str:
 #: Field → how its value is taken; a table within steps into what nests. A list is taken item by item.
 Table = Mapping[str, "Take | Table"]
 
+_DIGESTS: Final[Table] = dict.fromkeys(("md5", "sha1", "sha256", "sha512"), take_hash)
+
 WINDOWS: Final[Table] = {
-    "SourceIp": take_address,
-    "DestinationIp": take_address,
-    "IpAddress": take_address,
-    "SourceAddress": take_address,
-    "DestAddress": take_address,
-    "DestinationAddress": take_address,
-    "ClientAddress": take_address,
-    "Address": take_address,
-    "QueryName": take_host,
-    "QueryResults": take_answers,
-    "DestinationHostname": take_host,
     "Hashes": take_hashes,
     "Hash": take_hashes,
+    "QueryResults": take_answers,
     "ScriptBlockText": take_urls_inside,
     "RemoteName": take_url,
-    "url": take_url,
 }
 EVE: Final[Table] = {
-    "src_ip": take_address,
-    "dest_ip": take_address,
     "query": take_host,
     "answer": take_host,
     "c-uri": take_url,
@@ -191,20 +180,11 @@ EVE: Final[Table] = {
     "quic": {"sni": take_host},
     "http": {"hostname": take_host},
     "email": {"url": take_url},
-    "fileinfo": {"md5": take_hash, "sha1": take_hash, "sha256": take_hash},
-    "files": {"md5": take_hash, "sha1": take_hash, "sha256": take_hash},
+    "fileinfo": _DIGESTS,
+    "files": _DIGESTS,
 }
-_DIGESTS: Final[Table] = dict.fromkeys(("md5", "sha1", "sha256", "sha512"), take_hash)
 JSON: Final[Table] = {
-    "sourceIPAddress": take_address,
-    "src_ip": take_address,
-    "srcip": take_address,
-    "client_ip": take_address,
-    "dst_ip": take_address,
-    "dstip": take_address,
-    "dest_ip": take_address,
     "query": take_host,
-    "domain": take_host,
     "url": {"full": take_url, "original": take_url, "domain": take_host},
     "source": {"ip": take_address, "domain": take_host},
     "destination": {"ip": take_address, "domain": take_host},
@@ -214,51 +194,57 @@ JSON: Final[Table] = {
     "tls": {"client": {"server_name": take_host}},
     "file": {"hash": _DIGESTS},
     "process": {"hash": _DIGESTS},
-    "md5": take_hash,
-    "sha1": take_hash,
-    "sha256": take_hash,
+    **_DIGESTS,
 }
-SYSLOG: Final[Table] = {"src_ip": take_address, "message": take_urls_inside}
-AUDITD: Final[Table] = {"addr": take_address}
+SYSLOG: Final[Table] = {"message": take_urls_inside}
 
-#: By format. Every format's command line is looked through for URLs too.
-TABLES: Final[dict[str, Table]] = {
-    "evtx": WINDOWS,
-    "nxlog": WINDOWS,
-    "winlogbeat": WINDOWS,
-    "eve": EVE,
-    "json": JSON,
-    "syslog": SYSLOG,
-    "auditd": AUDITD,
+#: By format, what stands in none of the columns; these are looked at in every format.
+TABLES: Final[dict[str, tuple[tuple[str, Take | Table], ...]]] = {
+    "evtx": tuple(WINDOWS.items()),
+    "nxlog": tuple(WINDOWS.items()),
+    "winlogbeat": tuple(WINDOWS.items()),
+    "eve": tuple(EVE.items()),
+    "json": tuple(JSON.items()),
+    "syslog": tuple(SYSLOG.items()),
+    "auditd": (),
 }
 
 
 def extract(event: Event) -> tuple[Observable, ...]:
     """The observables of an event, each once, sorted; at most MAX_OBSERVABLES."""
-    found: set[Observable] = set()
-    _walk(event.fields, TABLES.get(event.format.name, {}), found)
-    if event.command_line:
-        take_urls_inside(event.command_line, found)
-    if event.dst_ip:
-        take_address(event.dst_ip, found)
+    found: set[Observable] | None = None
+    get = event.fields.get
+    for name, take in TABLES[event.format.name]:
+        value = get(name)
+        if value:
+            found = set() if found is None else found
+            _take(value, take, found)
+    if event.src_ip or event.dst_ip or event.domain or event.command_line:
+        found = set() if found is None else found
+        _columns(event, found)
     return tuple(sorted(found)[:MAX_OBSERVABLES]) if found else ()
 
 
-def _walk(fields: Mapping[str, Any], table: Table, found: set[Observable]) -> None:
-    get = fields.get
-    for name, take in table.items():
-        value = get(name)
-        if value:
-            _take(value, take, found)
+def _columns(event: Event, found: set[Observable]) -> None:
+    if event.src_ip:
+        take_address(event.src_ip, found)
+    if event.dst_ip:
+        take_address(event.dst_ip, found)
+    if event.domain:
+        take_host(event.domain, found)
+    if event.command_line:
+        take_urls_inside(event.command_line, found)
 
 
 def _take(value: Any, take: Take | Table, found: set[Observable]) -> None:
-    if isinstance(value, list):
+    if type(value) is str:
+        if callable(take):
+            take(value, found)
+    elif isinstance(value, list):
         for item in value[:MAX_OBSERVABLES]:
             if not isinstance(item, list):
                 _take(item, take, found)
-    elif isinstance(take, Mapping):
-        if isinstance(value, dict):
-            _walk(value, take, found)
-    elif type(value) is str:
-        take(value, found)
+    elif isinstance(value, dict) and isinstance(take, Mapping):
+        for name, inner in take.items():
+            if value.get(name):
+                _take(value[name], inner, found)

@@ -35,6 +35,7 @@ MAX_BYTES: Final = 128 << 20
 #: Containers within containers; orjson takes 1,024, which is more than a recursive reader of the event survives.
 MAX_DEPTH: Final = 100
 LARGE: Final = 64 << 10
+_NESTING: Final = frozenset((dict, list))
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +136,7 @@ def _object(raw: bytes) -> Any:
         doc = orjson.loads(raw)
     except orjson.JSONDecodeError as error:
         raise UnparsableError(_reason(error.msg)) from None
-    if raw.count(b"{") + raw.count(b"[") > MAX_DEPTH and _deep(doc):
+    if not _NESTING.isdisjoint(map(type, doc.values())) and _deep(doc):
         raise UnparsableError("depth")
     return doc
 
@@ -146,18 +147,17 @@ def _reason(message: str) -> str:
     return "depth" if "depth" in message else "json"
 
 
-def _deep(doc: Any) -> bool:
-    """Whether containers stand in containers more than MAX_DEPTH times."""
-    level = [doc]
+def _deep(doc: dict[str, Any]) -> bool:
+    """Whether containers stand in containers more than MAX_DEPTH times. Level by level: most records have one."""
+    level: list[Any] = [value for value in doc.values() if type(value) in _NESTING]
     for _ in range(MAX_DEPTH):
-        level = [
-            inner
-            for outer in level
-            for inner in (outer.values() if isinstance(outer, dict) else outer)
-            if isinstance(inner, (dict, list))
-        ]
         if not level:
             return False
+        inner: list[Any] = []
+        for outer in level:
+            values = outer.values() if type(outer) is dict else outer
+            inner += [value for value in values if type(value) in _NESTING]
+        level = inner
     return True
 
 

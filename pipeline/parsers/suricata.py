@@ -9,13 +9,16 @@ from __future__ import annotations
 from typing import Any, Final
 
 from pipeline.parsers.clock import moment
-from pipeline.parsers.shape import Topic, first, first_address, source
+from pipeline.parsers.shape import Topic, address_of, first, source
 from schemas.event import Event, Format
 
 EVE = Format("eve", "json", frozenset({"c-uri"}))
 
 #: Sigma's category by event type; the others have none.
 _CATEGORIES: Final = {"dns": "dns", "http": "proxy", "alert": "ids"}
+
+_SRC_IP = address_of("src_ip")
+_DST_IP = address_of("dest_ip")
 
 #: Our name ← EVE's, within `http`.
 _HTTP: Final = (
@@ -55,8 +58,8 @@ def eve(doc: dict[str, Any], raw: bytes, _near: int, topic: Topic) -> Event:
         0,
         moment(get("timestamp"), topic.zone),
         user=_user(doc),
-        src_ip=first_address(get, ("src_ip",)),
-        dst_ip=first_address(get, ("dest_ip",)),
+        src_ip=_SRC_IP(get),
+        dst_ip=_DST_IP(get),
         domain=_domain(doc),
     )
 

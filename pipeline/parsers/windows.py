@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from pipeline.parsers.clock import moment
-from pipeline.parsers.shape import Topic, event_number, first, first_address, source
+from pipeline.parsers.shape import MAX_EVENT_ID, Topic, address_of, event_number, first_of, windows_source
 from schemas.errors import UnparsableError
 from schemas.event import Event, Format
 
@@ -19,13 +19,14 @@ EVTX = Format("evtx", "json")
 #: Events whose subject is the machine or a service, and whose user is the one who logs on or fails to.
 _LOGONS = frozenset({4624, 4625, 4626, 4627, 4634, 4647, 4648, 4740, 4768, 4769, 4770, 4771, 4772, 4773, 4776, 4777})
 
-_USER = ("User", "SubjectUserName", "TargetUserName", "UserName", "SourceUser", "AccountName")
-_LOGON_USER = ("TargetUserName", "SubjectUserName", "User", "UserName", "AccountName")
-_SRC_IP = ("SourceIp", "IpAddress", "SourceAddress", "ClientAddress", "ClientIP", "Client Network Address:")
-_DST_IP = ("DestinationIp", "DestAddress", "DestinationAddress")
-_PROCESS = ("Image", "NewProcessName", "ProcessName", "SourceImage", "Application", "ImagePath")
-_COMMAND = ("CommandLine", "ProcessCommandLine")
-_DOMAIN = ("QueryName", "DestinationHostname")
+_HOST = first_of("Computer", "Hostname")
+_USER = first_of("User", "SubjectUserName", "TargetUserName", "UserName", "SourceUser", "AccountName")
+_LOGON_USER = first_of("TargetUserName", "SubjectUserName", "User", "UserName", "AccountName")
+_SRC_IP = address_of("SourceIp", "IpAddress", "SourceAddress", "ClientAddress", "ClientIP", "Address")
+_DST_IP = address_of("DestinationIp", "DestAddress", "DestinationAddress")
+_PROCESS = first_of("Image", "NewProcessName", "ProcessName", "SourceImage", "Application", "ImagePath")
+_COMMAND = first_of("CommandLine", "ProcessCommandLine")
+_DOMAIN = first_of("QueryName", "DestinationHostname")
 
 _FLAT_TIMES = ("@timestamp", "EventTime", "TimeCreated", "SystemTime", "UtcTime")
 
@@ -137,26 +138,27 @@ def windows(fields: dict[str, Any], raw: bytes, form: Format, own_ms: int) -> Ev
     """The event of a Windows record whose fields have Sigma's names."""
     get = fields.get
     number = fields["EventID"]
-    if type(number) is not int or not 0 <= number <= 0xFFFF_FFFF:
+    if type(number) is not int or not 0 <= number <= MAX_EVENT_ID:
         number = event_number(number)
         if number:
             fields["EventID"] = number
-    if " " in "".join(fields):
-        fields.update({name.replace(" ", ""): value for name, value in fields.items() if " " in name})
     channel = get("Channel")
+    known = windows_source(channel, number) if type(channel) is str else windows_source("", number)
     return Event(
         0,
         raw,
         form,
-        source("windows", "", channel if type(channel) is str else "", number),
+        known,
         fields,
         0,
         own_ms,
-        host=first(get, ("Computer", "Hostname")),
-        user=first(get, _LOGON_USER if number in _LOGONS else _USER),
-        src_ip=first_address(get, _SRC_IP),
-        dst_ip=first_address(get, _DST_IP),
-        process=first(get, _PROCESS),
-        command_line=first(get, _COMMAND),
-        domain=first(get, _DOMAIN),
+        False,
+        False,
+        _HOST(get),
+        (_LOGON_USER if number in _LOGONS else _USER)(get),
+        _SRC_IP(get),
+        _DST_IP(get),
+        _PROCESS(get),
+        _COMMAND(get),
+        _DOMAIN(get),
     )
