@@ -34,9 +34,11 @@ def broker(port: int = 0) -> Iterator[Broker]:
 @contextmanager
 def store(path: Path | None = None, port: int = 0) -> Iterator[Store]:
     """A store of one's own; without `path` over a directory that is removed with it."""
-    with tempfile.TemporaryDirectory(prefix="qorgan-store-") as scratch:
-        with start_store(path or Path(scratch), port) as child:
-            yield child
+    with (
+        tempfile.TemporaryDirectory(prefix="qorgan-store-") as scratch,
+        start_store(path or Path(scratch), port) as child,
+    ):
+        yield child
 
 
 @contextmanager

@@ -18,7 +18,7 @@ def main() -> int:
     arguments = _parser().parse_args()
     try:
         if arguments.part == "store":
-            from pipeline.embedded.store import run_store  # noqa: PLC0415 - the engine is 500 MB of library
+            from pipeline.embedded.store import run_store  # here: the engine is 500 MB of library
 
             return run_store(
                 arguments.port,
@@ -27,7 +27,7 @@ def main() -> int:
                 parent=arguments.parent,
                 announce=_announce,
             )
-        from pipeline.embedded.broker import run_broker  # noqa: PLC0415 - as above
+        from pipeline.embedded.broker import run_broker
 
         return run_broker(
             arguments.port,

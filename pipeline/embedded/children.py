@@ -17,6 +17,7 @@ from types import TracebackType
 from typing import Any, Self
 
 import orjson
+from pydantic import SecretStr
 
 from pipeline.settings import StoreAddress
 from schemas.errors import Exit, QorganError, RefusedError, UnreachableError
@@ -108,7 +109,7 @@ class Store(Child):
     @property
     def store_address(self) -> StoreAddress:
         host = self.address.rpartition(":")[0]
-        return StoreAddress(secure=False, host=host, port=self.port, user="qorgan", password=self.password)
+        return StoreAddress(secure=False, host=host, port=self.port, user="qorgan", password=SecretStr(self.password))
 
 
 def start_broker(

@@ -1,23 +1,28 @@
-"""`qorgan store`: the ClickHouse engine behind ClickHouse's own HTTP interface, on loopback, for one user."""
+"""`qorgan store`: the ClickHouse engine behind ClickHouse's own HTTP interface, for one user, on loopback by default.
+
+What a client, curl or a dashboard may ask of a ClickHouse server over HTTP it may ask here, and what the engine does is
+the engine's. Our part: one user, one statement a request, settings that end with it, and bounded memory.
+"""
 
 from __future__ import annotations
 
 import asyncio
-import base64
-import gzip
 import os
-import secrets
-from concurrent.futures import ThreadPoolExecutor
+import socket
+import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-import zstandard
 from aiohttp import web
 
+from pipeline.embedded import password
+from pipeline.embedded.engine import Engine
+from pipeline.embedded.http_handler import Handler
 from pipeline.embedded.tether import LOOPBACK, Announce, Ready, Stopping, own_port
 from schemas.errors import Exit
 
-USER = "qorgan"
+_POLITE_S = 4.0  # after it, what still runs is cancelled
+_STOP_S = 8.0
 
 
 def run_store(
@@ -29,114 +34,46 @@ def run_store(
     parent: int | None = None,
     announce: Announce | None = None,
 ) -> int:
-    """Serve the directory `path` on `listen:port` until SIGTERM or SIGINT; returns an exit code."""
-    path.mkdir(parents=True, exist_ok=True)
-    file = password_file or path / "password"
-    if not file.exists():
-        file.touch(0o600)
-        file.write_text(secrets.token_urlsafe(24) + "\n")
-    port = own_port("store", listen, port)
-    with Stopping(parent).on_signals() as stopping:
-        asyncio.run(_serve(port, path, file, listen, stopping, announce))
+    """Serve the directory `path` on `listen:port` until SIGTERM or SIGINT; returns an exit code.
+
+    The user is `qorgan`, the password that of `password_file`, else a random one kept in `path/password`. `parent` is a
+    process id that we do not outlive. Raises RefusedError when port, directory or password cannot be had.
+    """
+    with own_port("store", listen, port) as bound:
+        engine = Engine(path)
+        try:
+            file, secret = password.read_or_make(path, password_file)
+            address = f"{listen}:{bound.getsockname()[1]}"
+            ready = Ready(address, os.getpid(), {"password_file": str(file)})
+            with Stopping(parent).on_signals() as stopping:
+                asyncio.run(_serve(engine, secret, bound, stopping, lambda: announce and announce(ready)))
+        finally:
+            engine.close()
     return Exit.OK
 
 
-async def _serve(port: int, path: Path, file: Path, listen: str, stopping: Stopping, announce: Announce | None) -> None:
-    from chdb import _chdb  # noqa: PLC0415
-
-    keep = _chdb.connect(str(path))
-    pool = ThreadPoolExecutor(8)
-    password = file.read_text().strip()
-
-    def run(parameters: dict[str, str], body: bytes) -> tuple[int, bytes]:
-        parameters = dict(parameters)
-        connection = _chdb.connect(str(path))
-        try:
-            head = parameters.pop("query", "")
-            database = parameters.pop("database", "")
-            fmt = parameters.pop("default_format", "TabSeparated")
-            for name in (
-                "user",
-                "password",
-                "query_id",
-                "session_id",
-                "enable_http_compression",
-                "wait_end_of_query",
-                "client_protocol_version",
-                "session_timeout",
-                "send_progress_in_http_headers",
-                "http_headers_progress_interval_ms",
-                "compress",
-                "decompress",
-                "cancel_http_readonly_queries_on_client_close",
-                "role",
-                "buffer_size",
-            ):
-                parameters.pop(name, None)
-            if database:
-                connection.query(f"USE `{database}`")
-            values = {k[6:]: v for k, v in parameters.items() if k.startswith("param_")}
-            for name, value in parameters.items():
-                if not name.startswith("param_"):
-                    connection.query(f"SET {name} = '{value}'")
-            text, data = (head, body) if head else _split(body)
-            if text.lstrip()[:6].upper() == "INSERT" and data:
-                insert, _, form = text.rstrip().rpartition("FORMAT ")
-                handle = connection.send_insert(insert, form.strip())
-                connection.insert_append(handle, data)
-                connection.insert_done(handle)
-                return 200, b""
-            return 200, connection.query(text + ("\n" + data.decode() if data else ""), fmt, params=values).bytes()
-        except RuntimeError as error:
-            return 500, str(error).encode()
-        finally:
-            connection.close()
-
-    async def handle(request: web.Request) -> web.Response:
-        given = request.headers.get("X-ClickHouse-Key", request.query.get("password", ""))
-        if request.headers.get("Authorization", "").startswith("Basic "):
-            given = base64.b64decode(request.headers["Authorization"][6:]).decode().partition(":")[2]
-        if not secrets.compare_digest(given.encode(), password.encode()):
-            return web.Response(status=403, text="Code: 516. DB::Exception: Authentication failed")
-        body = await request.read()
-        encoding = request.headers.get("Content-Encoding", "")
-        if encoding == "gzip":
-            body = gzip.decompress(body)
-        elif encoding == "zstd":
-            body = zstandard.decompress(body, max_output_size=1 << 30)
-        elif encoding == "lz4":
-            import lz4.frame  # noqa: PLC0415
-
-            body = lz4.frame.decompress(body)
-        status, answer = await asyncio.get_running_loop().run_in_executor(pool, run, dict(request.query), body)
-        headers: dict[str, Any] = {"X-ClickHouse-Server-Display-Name": "qorgan", "X-ClickHouse-Timezone": "Etc/UTC"}
-        if status != 200 and answer.startswith(b"Code: "):
-            headers["X-ClickHouse-Exception-Code"] = answer[6:].partition(b".")[0].decode()
-        return web.Response(status=status, body=answer, headers=headers)
-
-    async def ping(_: web.Request) -> web.Response:
-        return web.Response(text="Ok.\n")
-
-    app = web.Application(client_max_size=1 << 30)
-    app.router.add_get("/ping", ping)
-    app.router.add_route("*", "/", handle)
-    runner = web.AppRunner(app, access_log=None)
+async def _serve(
+    engine: Engine, secret: str, bound: socket.socket, stopping: Stopping, announce: Callable[[], object]
+) -> None:
+    """Answer until asked to stop; then let what runs end, cancel what does not, and leave within 10 s."""
+    handler = Handler(engine, secret)
+    runner = web.AppRunner(
+        handler.application(), access_log=None, shutdown_timeout=_STOP_S, read_bufsize=1 << 20, handle_signals=False
+    )
     await runner.setup()
-    await web.TCPSite(runner, listen, port).start()
-    if announce is not None:
-        announce(Ready(f"{listen}:{port}", os.getpid(), {"password_file": str(file)}))
+    await web.SockSite(runner, bound).start()
+    announce()
     while not stopping.wait(0):
         await asyncio.sleep(0.1)
+        engine.drop_idle_sessions(time.monotonic())
+    cancelling = asyncio.create_task(_cancel_later(engine))
     await runner.cleanup()
-    pool.shutdown()
-    keep.close()
+    cancelling.cancel()
+    if handler.running:
+        os._exit(Exit.FAILED)  # a query that cannot be cancelled; joining its thread would take for ever
+    handler.close()
 
 
-def _split(body: bytes) -> tuple[str, bytes]:
-    head = body[: 1 << 16]
-    if head.lstrip()[:6].upper() == b"INSERT":
-        at = head.find(b"FORMAT ")
-        end = head.find(b"\n", at) if at >= 0 else -1
-        if at >= 0 and end >= 0:
-            return head[:end].decode(), body[end + 1 :]
-    return body.decode(), b""
+async def _cancel_later(engine: Engine) -> None:
+    await asyncio.sleep(_POLITE_S)
+    await asyncio.to_thread(engine.cancel_all)

@@ -32,18 +32,26 @@ class Ready:
 Announce = Callable[[Ready], None]
 
 
-def own_port(what: str, host: str, port: int) -> int:
-    """The port to listen on: `port`, or a free one for 0. Raises RefusedError if it cannot be had."""
-    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-        except OSError as error:
-            raise RefusedError(
-                f"The {what} cannot listen on {host}:{port} ({error.strerror}): stop what uses it or name another port."
-            ) from None
-        bound: int = probe.getsockname()[1]
-        return bound
+def own_port(what: str, host: str, port: int) -> socket.socket:
+    """A socket bound to `port`, or to a free one for 0. Raises RefusedError if it cannot be had."""
+    family, kind, protocol, _, address = _resolved(what, host, port)
+    bound = socket.socket(family, kind, protocol)
+    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        bound.bind(address)
+    except OSError as error:
+        bound.close()
+        raise RefusedError(
+            f"The {what} cannot listen on {host}:{port} ({error.strerror}): stop what uses it or name another port."
+        ) from None
+    return bound
+
+
+def _resolved(what: str, host: str, port: int) -> tuple[Any, ...]:
+    try:
+        return socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+    except (OSError, OverflowError) as error:
+        raise RefusedError(f"The {what} cannot listen on {host}:{port}: {error}.") from None
 
 
 def die_with_parent() -> None:

@@ -1,0 +1,260 @@
+"""One request carried to the engine: which statement it is, its settings, its data, and the answer in pieces.
+
+Runs in a thread of the store's pool; the engine releases the interpreter while it works.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+
+from pipeline.embedded import sql_text
+from pipeline.embedded.clickhouse_errors import READONLY, SYNTAX_ERROR, EngineError, from_engine, refused
+from pipeline.embedded.engine import Engine
+from pipeline.embedded.http_body import HEAD, PIECE, Body
+from pipeline.embedded.http_call import Call
+
+# A longer text is data that should have come as an INSERT's.
+_MAX_TEXT = 64 << 20
+# What an answer that cannot be streamed may hold of rows; the engine raises TOO_MANY_ROWS_OR_BYTES beyond it.
+_MAX_WHOLE = 1 << 30
+# Formats whose blocks, one after the other, are the format of the whole: only these can leave before the query ends.
+_BLOCKWISE = frozenset(
+    {"native", "tabseparated", "tsv", "tabseparatedraw", "tsvraw", "csv", "rowbinary", "jsoneachrow", "jsonlines"}
+    | {"ndjson", "jsoncompacteachrow", "lineasstring", "rawblob", "msgpack"}
+)
+_NO_STREAM = "Streaming query is not supported"
+_MOST_READERS = 16
+
+
+@dataclass
+class Answer:
+    """What a statement gave. `pieces` is pulled in a thread and may raise EngineError; `close` is always called."""
+
+    format: str = "TabSeparated"
+    counts: dict[str, int] = field(default_factory=dict)
+    pieces: Iterator[bytes] = field(default_factory=lambda: iter(()))
+    whole: bool = True
+    size: int = 0  # bytes, of a whole one
+    held: contextlib.ExitStack = field(default_factory=contextlib.ExitStack, repr=False)
+
+    def close(self) -> None:
+        self.held.close()
+
+
+class Statements:
+    """Runs requests on an engine; at most `_MOST_READERS` queries at a time, so that inserts always find a thread."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._readers = threading.BoundedSemaphore(_MOST_READERS)
+
+    def run(self, call: Call, body: Body) -> Answer:
+        """Execute one request. Raises EngineError; whatever it holds is released with the answer's `close`."""
+        with contextlib.ExitStack() as held:
+            text, insert = _read_text(call, body)
+            connection = held.enter_context(self._engine.leased(call))
+            try:
+                _prepare(connection, call, held, binds=insert is not None)
+                if insert is not None:
+                    answer = _insert(connection, call, insert, body)
+                else:
+                    answer = self._query(connection, call, text, held)
+            except RuntimeError as error:
+                raise from_engine(error) from None
+            answer.held = held.pop_all()
+            return answer
+
+    def _query(self, connection: Any, call: Call, text: bytes, held: contextlib.ExitStack) -> Answer:
+        kind = _judge(connection, call, text)
+        if kind == "READ_ONLY":
+            if not self._readers.acquire(blocking=False):
+                raise refused(202, f"Too many simultaneous queries: {_MOST_READERS} are running")
+            held.callback(self._readers.release)
+        name = sql_text.answer_format(text) or call.default_format
+        if kind == "READ_ONLY" and name.lower() in _BLOCKWISE and not call.whole:
+            with contextlib.suppress(_CannotStreamError):
+                return _streamed(connection, call, text, name, held)
+        if kind == "READ_ONLY" and not {"max_result_bytes", "readonly"} & call.settings.keys():
+            _set(connection, {"max_result_bytes": str(_MAX_WHOLE)})
+        return _at_once(connection, call, text, name)
+
+
+def _read_text(call: Call, body: Body) -> tuple[bytes, sql_text.Insert | None]:
+    """The statement: the URL's text, then the body. An INSERT's data stay in `body`, unread."""
+    text = call.query.encode() + b"\n" if call.query else body.read(HEAD)
+    piece = text
+    # A format's name that ends with what we have may go on in the next piece.
+    while (insert := sql_text.insert_with_data(text)) is None or (insert.data == len(text) and not call.query):
+        if not piece or len(text) >= HEAD:
+            break
+        piece = body.read(HEAD)
+        text += piece
+    if insert is None:
+        return text + body.rest(_MAX_TEXT), None
+    body.put_back(text[insert.data :])
+    return text, insert
+
+
+def _prepare(connection: Any, call: Call, held: contextlib.ExitStack, *, binds: bool) -> None:
+    """Give the connection the request's database and settings; on a session's, take them back with `held`."""
+    settings = {"implicit_select": "0", **call.settings}
+    if call.session_id:
+        if "readonly" in settings:
+            raise refused(READONLY, "readonly cannot be set for one query of a session: SET it, or leave the session")
+        held.callback(_set, connection, _present(connection, {*settings, "max_result_bytes"}))
+        if call.database:
+            held.callback(connection.query, f"USE {_name(_scalar(connection, 'SELECT currentDatabase()'))}", "Null")
+    if call.database:
+        connection.query(f"USE {_name(call.database)}", "Null")
+    if binds:  # the engine's insert takes no parameters, but knows those that were set
+        settings |= {f"param_{name}": value for name, value in call.bound.items()}
+    readonly = settings.pop("readonly", None)
+    _set(connection, settings)
+    if readonly is not None:  # the last one: after it nothing can be set
+        _set(connection, {"readonly": readonly})
+
+
+def _judge(connection: Any, call: Call, text: bytes) -> str:
+    """The engine's class of a single statement; raises EngineError for what the server would not run."""
+    found = connection.classify_query(text)
+    if found["statement_count"] > 1:
+        raise refused(SYNTAX_ERROR, "Syntax error (Multi-statements are not allowed)")
+    if found["statement_count"] == 0:
+        raise _syntax_error(connection, text)
+    kind: str = found["query_class"].name
+    words = sql_text.words(text)
+    pairs = set(itertools.pairwise(words))
+    if ("INTO", "OUTFILE") in pairs:
+        raise refused(358, "INTO OUTFILE is not allowed")
+    if ("FROM", "INFILE") in pairs:
+        raise refused(78, "Query has infile and was sent directly to the server")
+    if ("ENGINE", "KAFKA") in pairs:  # it fails, and the directory can never be opened again
+        raise refused(344, "The Kafka engine is not available in the embedded store")
+    if call.reads_only and kind != "READ_ONLY" and words[0] not in ("SET", "USE"):
+        raise refused(READONLY, f"{words[0]}: Cannot execute query in readonly mode: use POST")
+    return kind
+
+
+def _syntax_error(connection: Any, text: bytes) -> EngineError:
+    """Why a text is no statement, in the engine's words, without running any part of it."""
+    quoted = _string(text.decode("utf-8", "replace"))
+    try:
+        connection.query(f"SELECT formatQuery({quoted}) FORMAT Null", "Null")
+    except RuntimeError as error:
+        said = from_engine(error)
+        return EngineError(SYNTAX_ERROR, str(said).partition(": In scope SELECT formatQuery")[0] + " (SYNTAX_ERROR)")
+    return refused(SYNTAX_ERROR, "Syntax error")
+
+
+class _CannotStreamError(Exception):
+    """The engine streams SELECT alone: ask for the whole answer."""
+
+
+def _streamed(connection: Any, call: Call, text: bytes, name: str, held: contextlib.ExitStack) -> Answer:
+    try:
+        stream = connection.send_query(text, name, params=dict(call.bound))
+        first = connection.streaming_fetch_result(stream)
+    except RuntimeError as error:
+        if _NO_STREAM in str(error):
+            raise _CannotStreamError from None
+        raise
+    held.callback(lambda: connection.streaming_cancel_query(stream) if stream_runs else None)
+    stream_runs = True
+
+    def pieces(result: Any) -> Iterator[bytes]:
+        nonlocal stream_runs
+        while result is not None and result.rows_read():
+            yield result.bytes()
+            try:
+                result = connection.streaming_fetch_result(stream)
+            except RuntimeError as error:
+                stream_runs = False
+                raise from_engine(error) from None
+        stream_runs = False  # to cancel an ended stream is a use after free
+
+    return Answer(name, {}, pieces(first), whole=False)
+
+
+def _at_once(connection: Any, call: Call, text: bytes, name: str) -> Answer:
+    begun = time.perf_counter_ns()
+    result = connection.query(text, name, params=dict(call.bound))
+    counts = {
+        "read_rows": result.storage_rows_read(),
+        "read_bytes": result.storage_bytes_read(),
+        "written_rows": result.rows_written(),
+        "written_bytes": result.bytes_written(),
+        "total_rows_to_read": 0,
+        "result_rows": result.rows_read(),
+        "result_bytes": result.bytes_read(),
+        "elapsed_ns": time.perf_counter_ns() - begun,
+    }
+
+    def pieces() -> Iterator[bytes]:
+        wrapper = result.get_memview()  # the view points into `result`, which must outlive it
+        view = wrapper.view() if result.size() else memoryview(b"")
+        for at in range(0, len(view), PIECE):
+            yield bytes(view[at : at + PIECE])
+
+    return Answer(name, counts, pieces(), size=result.size())
+
+
+def _insert(connection: Any, call: Call, insert: sql_text.Insert, body: Body) -> Answer:
+    """Hand the data to the engine as they come: no file between, one piece in memory."""
+    if call.reads_only:
+        raise refused(READONLY, "INSERT: Cannot execute query in readonly mode: use POST")
+    begun = time.perf_counter_ns()
+    stream = connection.send_insert(insert.statement, insert.format)
+    try:
+        while piece := body.read(PIECE):
+            connection.insert_append(stream, piece)
+        result = connection.insert_done(stream)
+    except BaseException:
+        with contextlib.suppress(RuntimeError):
+            connection.insert_cancel(stream)
+        raise
+    counts = {
+        "read_rows": result.rows_written(),
+        "read_bytes": result.bytes_written(),
+        "written_rows": result.rows_written(),
+        "written_bytes": result.bytes_written(),
+        "total_rows_to_read": 0,
+        "result_rows": result.rows_written(),
+        "result_bytes": result.bytes_written(),
+        "elapsed_ns": time.perf_counter_ns() - begun,
+    }
+    return Answer(counts=counts)
+
+
+def _present(connection: Any, names: set[str]) -> dict[str, str | None]:
+    """The values that the settings have now; None: the default."""
+    listed = ", ".join(_string(name) for name in names)
+    query = f"SELECT name, value, changed FROM system.settings WHERE name IN ({listed})"  # noqa: S608 - quoted
+    rows = connection.query(query, "JSONCompactEachRow").data().splitlines()
+    return {name: value if changed else None for name, value, changed in map(orjson.loads, rows)}
+
+
+def _set(connection: Any, settings: dict[str, Any]) -> None:
+    if settings:
+        pairs = (f"{name} = {'DEFAULT' if value is None else _string(value)}" for name, value in settings.items())
+        connection.query("SET " + ", ".join(pairs), "Null")
+
+
+def _scalar(connection: Any, query: str) -> str:
+    value: str = connection.query(query, "TSVRaw").data()
+    return value.rstrip("\n")
+
+
+def _string(text: str) -> str:
+    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
+
+
+def _name(text: str) -> str:
+    return "`" + text.replace("\\", "\\\\").replace("`", "\\`") + "`"
