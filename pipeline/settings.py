@@ -66,6 +66,9 @@ class Settings(BaseSettings):
     clickhouse_password_file: Path | None = Field(default=None, description="file that holds ClickHouse's password")
     clickhouse_ca: Path | None = Field(default=None, description="file of the authority of ClickHouse's certificate")
     clickhouse_timeout: float = Field(default=30.0, gt=0, description="seconds until a request to ClickHouse fails")
+    events_days: int = Field(
+        default=100, ge=93, description="days that events stay searchable; the law wants three months"
+    )
     database: str = Field(default="qorgan", pattern=r"^[a-zA-Z_]\w{0,62}$", description="ClickHouse database")
 
     raw_topics: Annotated[tuple[str, ...], NoDecode] = Field(

@@ -16,6 +16,7 @@ from sinks.clickhouse.hashing import EARLIEST_MS, LATEST_MS
 MOMENT = pa.timestamp("ms", tz="UTC")
 LOW = pa.dictionary(pa.int32(), pa.string())
 UINT32_MAX = 2**32 - 1
+UINT64_MAX = 2**64 - 1
 
 
 def texts(values: Sequence[Any]) -> pa.Array:
@@ -44,6 +45,19 @@ def small_numbers(values: Sequence[int]) -> pa.Array:
         return pa.array(values, pa.uint32())
     except (pa.ArrowException, OverflowError, TypeError):
         return pa.array([_number(value) for value in values], pa.uint32())
+
+
+def large_numbers(values: Sequence[int]) -> pa.Array:
+    """A column of UInt64; what lies outside stands at the edge."""
+    try:
+        return pa.array(values, pa.uint64())
+    except (pa.ArrowException, OverflowError, TypeError):
+        return pa.array([_number(value, UINT64_MAX) for value in values], pa.uint64())
+
+
+def lists(values: Sequence[Sequence[str]]) -> pa.Array:
+    """A column of lists of text."""
+    return pa.array([[_text(part) for part in value] for value in values], pa.list_(pa.string()))
 
 
 def flags(values: Sequence[bool]) -> pa.Array:
@@ -83,5 +97,5 @@ def _text(value: Any) -> str:
     return text.encode("utf-8", "replace").decode()
 
 
-def _number(value: Any) -> int:
-    return min(max(value, 0), UINT32_MAX) if isinstance(value, int) else 0
+def _number(value: Any, most: int = UINT32_MAX) -> int:
+    return min(max(value, 0), most) if isinstance(value, int) else 0

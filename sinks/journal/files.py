@@ -64,6 +64,9 @@ class FileJournal:
         """
         try:
             return self._read(apply)
+        except OSError as error:
+            self.close()
+            raise QorganError(f"The journal in {self._folder} cannot be read or mended ({error.strerror}).") from error
         except BaseException:
             self.close()
             raise
@@ -221,15 +224,16 @@ def _private(folder: Path) -> None:
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         folder.chmod(0o700)
+        (folder / _LOCK).touch(mode=0o600)
     except OSError as error:
         raise RefusedError(
-            f"The journal's folder {folder} cannot be made ({error.strerror}). Check QORGAN_STATE_DIR."
+            f"The journal's folder {folder} cannot be used ({error.strerror}). Check QORGAN_STATE_DIR."
         ) from None
 
 
 def _locked(path: Path, wait: float) -> int:
     """A file descriptor that holds the lock. The kernel frees it when its process ends, however it ends."""
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
     deadline = time.monotonic() + wait
     while True:
         try:
