@@ -22,9 +22,9 @@ from yarl import URL
 from pipeline.kafka import aiokafka_options, faust_credentials, servers
 from pipeline.logs import Logs
 from pipeline.settings import Settings
-from pipeline.transport_bounds import BoundedConsumer
-from pipeline.transport_options import DetectionGap, Limits, LogNames, StoredLog, TransportOptions
-from pipeline.transport_thread import StockThread
+from pipeline.transport_bounds import BoundedConsumer, TakenSensor
+from pipeline.transport_options import BeforeRelease, DetectionGap, Limits, LogNames, StoredLog, TransportOptions
+from pipeline.transport_thread import BoundedThread
 from schemas.errors import Exit, QorganError, RefusedError
 
 ROLES = ("ingest", "correlate", "respond")
@@ -32,8 +32,10 @@ ROLES = ("ingest", "correlate", "respond")
 FAST_SESSION_S = 6.0
 REBALANCE_S = 60.0
 COMMIT_INTERVAL_S = 0.5
-#: Batches handed out and not acknowledged. Few: what waits in Kafka comes in larger batches later.
-HELD_BATCHES = 8
+#: Batches that may wait for the agent. Few: what waits in Kafka instead comes in larger batches.
+WAITING_BATCHES = 8
+#: What is handed out and not acknowledged may be so many fetches of one partition.
+HELD_FETCHES = 4
 #: What ingest lets the broker collect before it answers, at most for FETCH_WAIT_MS; the rest answer at once.
 INGEST_MIN_BYTES = 256 << 10
 FETCH_WAIT_MS = 100
@@ -63,8 +65,8 @@ class RoleApp(App):  # type: ignore[misc] # Faust publishes no types
 class StockConsumer(BoundedConsumer):
     """Faust's consumer, one event a record, with our fetching, bounded waits, and commits that count when done."""
 
-    def _new_consumer_thread(self) -> StockThread:
-        return StockThread(self, loop=self.loop, beacon=self.beacon)
+    def _new_consumer_thread(self) -> BoundedThread:
+        return BoundedThread(self, loop=self.loop, beacon=self.beacon)
 
     async def _commit_offsets(self, offsets: Any, start_new_transaction: bool = True) -> bool:
         """Faust believes a failed commit (#316) and so would never repeat it."""
@@ -98,13 +100,14 @@ def build_app(
     logs: LogNames | None = None,
     stored_log: StoredLog | None = None,
     on_detection_gap: DetectionGap | None = None,
+    before_release: BeforeRelease | None = None,
 ) -> RoleApp:
     """The app of a role, with nothing connected yet.
 
     `driver`: "batch" (events are RecordBatches, topics from `pipeline.transport.batches`) or "stock" (events are
     records, topics from `records`). `fast_join`: a short session, for the embedded broker (`await Logs.embedded()`).
-    `stored_log` and `on_detection_gap`: see `pipeline.transport_options`; without `stored_log` a committed offset
-    that carries no log id is trusted. Raises RefusedError for a role that there is not or files that cannot be read.
+    `stored_log`, `on_detection_gap`, `before_release`: see `pipeline.transport_options`; without `stored_log` a
+    committed offset that carries no log id is trusted. Raises RefusedError for an unknown role or unreadable files.
     """
     if role not in ROLES:
         raise RefusedError(f"There is no role {role}; the roles are {', '.join(ROLES)}.")
@@ -140,16 +143,21 @@ def build_app(
     app.transport_options = TransportOptions(
         client=aiokafka_options(settings),
         logs=logs or Logs(settings),
-        limits=Limits(settings.batch_records, settings.fetch_bytes, 4 * settings.fetch_bytes, HELD_BATCHES),
+        limits=Limits(
+            settings.batch_records, settings.fetch_bytes, HELD_FETCHES * settings.fetch_bytes, WAITING_BATCHES
+        ),
         stop_timeout=settings.stop_timeout,
         rebalance_timeout=rebalance,
         fetch_min_bytes=INGEST_MIN_BYTES if role == "ingest" else 1,
         fetch_max_wait_ms=FETCH_WAIT_MS,
         stored_log=stored_log,
         on_detection_gap=on_detection_gap,
+        before_release=before_release,
     )
     if driver == "stock":
         app.transport = StockTransport(app.conf.broker_consumer, app)
+    else:
+        app.sensors.add(TakenSensor(app))
     return app
 
 

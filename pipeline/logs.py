@@ -50,6 +50,7 @@ class Logs:
         self._timeout = timeout
         self._client: AdminClient | None = None
         self._cluster: str | None = None
+        self._refused: str = ""
 
     async def cluster(self) -> str:
         """The cluster's id. It is asked once: another cluster behind the same address needs a new connection."""
@@ -82,14 +83,20 @@ class Logs:
         except TimeoutError:
             raise UnreachableError(self._silence()) from None
         except KafkaException as error:
+            self._admin().poll(0)  # hands over what the connections met: a wrong password looks like silence else
             raise self._sentence(error.args[0], topic) from None
+
+    def _heard(self, error: KafkaError) -> None:
+        if error.code() in _DENIED:
+            self._refused = error.name()
 
     def _sentence(self, error: KafkaError, topic: str) -> RefusedError | UnreachableError:
         if error.code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
             return UnknownTopicError(f"Kafka has no topic {topic}. `qorgan topics apply` creates what is missing.")
-        if error.code() in _DENIED:
+        if error.code() in _DENIED or self._refused:
+            reason, self._refused = self._refused or error.name(), ""
             return RefusedError(
-                f"Kafka at {self._settings.kafka} does not let us in or see {topic or 'the cluster'} ({error.name()}). "
+                f"Kafka at {self._settings.kafka} does not let us in or see {topic or 'the cluster'} ({reason}). "
                 "Check kafka_security, kafka_user, its password and its rights."
             )
         return UnreachableError(self._silence(error.name()))
@@ -102,7 +109,7 @@ class Logs:
 
     def _admin(self) -> AdminClient:
         if self._client is None:
-            self._client = AdminClient(confluent_options(self._settings), logger=_SILENT)
+            self._client = AdminClient({**confluent_options(self._settings), "error_cb": self._heard}, logger=_SILENT)
         return self._client
 
 

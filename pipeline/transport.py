@@ -40,7 +40,7 @@ from typing import Any
 
 import faust
 import structlog
-from aiokafka.errors import ConsumerStoppedError, KafkaError, OffsetOutOfRangeError
+from aiokafka.errors import ConsumerStoppedError, IllegalStateError, KafkaError, OffsetOutOfRangeError
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 from faust.types.tuples import ConsumerMessage
@@ -49,8 +49,8 @@ from pipeline.transport_bounds import BoundedConsumer
 from pipeline.transport_cursor import Cursor, CursorStatus, Flight, Partition
 from pipeline.transport_logs import LogChangedError, LogWatch
 from pipeline.transport_start import find_starts
-from pipeline.transport_thread import ConsumerThread, Taken
-from schemas.errors import UnreachableError
+from pipeline.transport_thread import DENIED, ConsumerThread, Taken
+from schemas.errors import RefusedError, UnreachableError
 from schemas.event import RecordBatch
 
 #: Seconds that one look for fetched records lasts; a stop waits for it at most.
@@ -130,6 +130,8 @@ class Consumer(BoundedConsumer):
                     self._thread.place(epoch, {tp: cursor.start for tp, cursor in cursors.items()}), START_S
                 )
         except (TimeoutError, KafkaError) as error:
+            if epoch != self.epoch or isinstance(error, IllegalStateError):
+                return  # the partitions were taken away meanwhile; the next assignment calls again
             raise UnreachableError(
                 f"Kafka did not say where to start within {START_S:g} s ({type(error).__name__}). Check the broker."
             ) from error
@@ -164,6 +166,10 @@ class Consumer(BoundedConsumer):
                 f"The log no longer has the position that is read next ({error}). "
                 "The restart begins at the log's first position and counts what is gone."
             ) from error
+        except DENIED as error:
+            raise RefusedError(
+                f"Kafka does not let us read ({type(error).__name__} {error}). Check our rights."
+            ) from error
         except KafkaError as error:
             raise UnreachableError(f"Kafka refused to be read: {type(error).__name__} {error}.") from error
 
@@ -187,9 +193,10 @@ class Consumer(BoundedConsumer):
             await self._hand_out(taken)
 
     def _room(self) -> int:
-        """Bytes that may still be handed out; none when the batches are enough already."""
+        """Bytes that may still be handed out; none when the agent has enough to take: what waits in Kafka instead
+        comes in larger batches later."""
         cursors = self._cursors.values()
-        if sum(cursor.held for cursor in cursors) >= self.options.limits.held_batches:
+        if sum(cursor.waiting for cursor in cursors) >= self.options.limits.waiting_batches:
             return 0
         return self.options.limits.held_bytes - sum(cursor.held_bytes for cursor in cursors)
 
@@ -242,7 +249,7 @@ class Consumer(BoundedConsumer):
             return False
         try:
             confirmed = await self._thread.run(self._thread.commit_positions(runs), COMMIT_S)
-        except (KafkaError, TimeoutError) as error:
+        except (KafkaError, TimeoutError, ConsumerStoppedError) as error:
             log.warning("commit failed, to be tried again", error=type(error).__name__, partitions=len(runs))
             return False
         for tp in confirmed:

@@ -8,8 +8,8 @@ acknowledged batches from the start, and nothing else.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
 from dataclasses import dataclass, field
+from itertools import takewhile
 from typing import NamedTuple, Protocol
 
 from schemas.errors import QorganError
@@ -26,9 +26,10 @@ class Partition(NamedTuple):
 
 
 class Acknowledgeable(Protocol):
-    """A Faust message. `acked` becomes true when every agent that got it has acknowledged it."""
+    """A Faust message. `tracked`: the agent has taken it from its queue; `acked`: the agent has acknowledged it."""
 
     acked: bool
+    tracked: bool
 
 
 class BrokenRunError(QorganError):
@@ -62,9 +63,9 @@ class Cursor:
         self.done = self.expected = self.start
 
     @property
-    def held(self) -> int:
-        """Batches handed out and not acknowledged."""
-        return len(self._flights)
+    def waiting(self) -> int:
+        """Batches handed out that the agent has not taken yet. It takes them in order."""
+        return len(list(takewhile(lambda flight: not flight.message.tracked, reversed(self._flights))))
 
     def admit(self, flight: Flight) -> None:
         """Count a batch as handed out. Raises BrokenRunError where it leaves a hole or repeats."""
@@ -158,8 +159,3 @@ def start_of(log: str, found: Found) -> Start:
     if found.end is not None and found.committed > found.end:
         return Start(found.first, None)
     return Start(found.committed, found.committed)
-
-
-def held_bytes(cursors: Iterable[Cursor]) -> int:
-    """Bytes handed out and not acknowledged."""
-    return sum(cursor.held_bytes for cursor in cursors)

@@ -13,6 +13,9 @@ from typing import Any, NamedTuple, Protocol
 StoredLog = Callable[[str, int], Awaitable[str | None]]
 #: Called with (partition, committed offset, first position of the log) when records left the log unjudged.
 DetectionGap = Callable[[tuple[str, int], int, int], None]
+#: Called while partitions are about to be given away, or the process to stop, as long as batches are unacknowledged:
+#: an agent that acknowledges later than it takes does so now. May be called again; is cancelled when time is up.
+BeforeRelease = Callable[[], Awaitable[None]]
 
 
 class LogNames(Protocol):
@@ -27,12 +30,12 @@ class LogNames(Protocol):
 
 
 class Limits(NamedTuple):
-    """Bounds of memory: one batch (records, bytes), and what is handed out and not acknowledged (bytes, batches)."""
+    """Bounds: one batch (records, bytes), what is handed out and not acknowledged (bytes), what waits (batches)."""
 
     batch_records: int
     fetch_bytes: int
     held_bytes: int
-    held_batches: int
+    waiting_batches: int
 
 
 @dataclass(frozen=True)
@@ -49,3 +52,4 @@ class TransportOptions:
     fetch_max_wait_ms: int = 100
     stored_log: StoredLog | None = None
     on_detection_gap: DetectionGap | None = None
+    before_release: BeforeRelease | None = None

@@ -8,6 +8,7 @@ positions does so without an await in between, so that a rebalance cannot come b
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Coroutine, Mapping, Set
 from typing import Any, NamedTuple, TypeVar
@@ -15,12 +16,20 @@ from typing import Any, NamedTuple, TypeVar
 import aiokafka
 from aiokafka.consumer.fetcher import FetchResult
 from aiokafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssignor
-from aiokafka.errors import ConsumerStoppedError
+from aiokafka.errors import (
+    AuthenticationFailedError,
+    ClusterAuthorizationFailedError,
+    ConsumerStoppedError,
+    GroupAuthorizationFailedError,
+    KafkaError,
+    TopicAuthorizationFailedError,
+)
 from aiokafka.structs import OffsetAndMetadata, TopicPartition
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 
 from pipeline.transport_options import Limits, TransportOptions
+from schemas.errors import RefusedError, UnreachableError
 
 T = TypeVar("T")
 
@@ -28,6 +37,13 @@ T = TypeVar("T")
 STEP = 250
 #: Seconds that the thread's end may take: leaving the group waits for a join that is under way.
 LEAVE_S = 3.0
+#: What trying again does not mend.
+DENIED = (
+    AuthenticationFailedError,
+    ClusterAuthorizationFailedError,
+    GroupAuthorizationFailedError,
+    TopicAuthorizationFailedError,
+)
 
 
 class Taken(NamedTuple):
@@ -49,16 +65,33 @@ class Known(NamedTuple):
     metadata: str
 
 
-class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc] # Faust publishes no types
-    """aiokafka for the batch driver: takes whole runs, places positions, commits with the log's id."""
+class BoundedThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc] # Faust publishes no types
+    """Faust's thread with our fetching, that says in a sentence why it cannot start, and ends in bounded time."""
 
-    @property
-    def _options(self) -> TransportOptions:
-        options: TransportOptions = self.app.transport_options
-        return options
+    reset = "earliest"
 
     def _create_worker_consumer(self, transport: Any) -> aiokafka.AIOKafkaConsumer:
-        return new_consumer(self.app.conf, self._options, reset="none")
+        return new_consumer(self.app.conf, self.app.transport_options, reset=self.reset)
+
+    async def on_start(self) -> None:
+        """Connect. Raises RefusedError when Kafka does not let us in, UnreachableError when it does not answer."""
+        try:
+            await super().on_start()
+        except DENIED as error:
+            raise RefusedError(
+                f"Kafka does not let us in ({type(error).__name__}). Check kafka_user, its password and its rights."
+            ) from error
+        except KafkaError as error:
+            raise UnreachableError(
+                f"Kafka cannot be reached ({error}). Check QORGAN_KAFKA and kafka_security, and that the broker runs."
+            ) from error
+
+    def on_crash(self, msg: str, *fmt: Any, **kwargs: Any) -> None:
+        """Nothing: mode would print a trace; the error is raised where the app is served."""
+
+    def _stopped_set(self) -> None:
+        with contextlib.suppress(RuntimeError):  # after a crash the thread's loop may be closed already
+            super()._stopped_set()
 
     async def on_thread_stop(self) -> None:
         """Leave the group and close, in bounded time: a join under way or a dead broker must not hold us."""
@@ -69,6 +102,12 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc] # Fau
                 await asyncio.wait_for(self._consumer.stop(), LEAVE_S)
             except TimeoutError:
                 self.log.warning("Leaving the group took longer than %s s; its session will run out.", LEAVE_S)
+
+
+class ConsumerThread(BoundedThread):
+    """aiokafka for the batch driver: takes whole runs, places positions, commits with the log's id."""
+
+    reset = "none"  # a position that is gone must be an error, never a silent leap
 
     async def run(self, work: Coroutine[Any, Any, T], timeout: float) -> T:
         """Do `work` in the thread's loop and wait for it at most `timeout` seconds, then cancel it.
@@ -146,13 +185,6 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc] # Fau
         mine = {tp: named for tp, named in positions.items() if tp in self.assignment()}
         await consumer.commit({TopicPartition(tp.topic, tp.partition): OffsetAndMetadata(*mine[tp]) for tp in mine})
         return set(mine)
-
-
-class StockThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc] # Faust publishes no types
-    """Faust's own thread with the latency of ours: Faust fixes fetch_max_wait_ms at 1.5 s."""
-
-    def _create_worker_consumer(self, transport: Any) -> aiokafka.AIOKafkaConsumer:
-        return new_consumer(self.app.conf, self.app.transport_options, reset="earliest")
 
 
 def new_consumer(conf: Any, options: TransportOptions, *, reset: str) -> aiokafka.AIOKafkaConsumer:
