@@ -35,6 +35,8 @@ MAX_BYTES: Final = 128 << 20
 #: Containers within containers; orjson takes 1,024, which is more than a recursive reader of the event survives.
 MAX_DEPTH: Final = 100
 LARGE: Final = 64 << 10
+#: What a text format is told by, bytes.
+HEAD: Final = 1_024
 _NESTING: Final = frozenset((dict, list))
 
 
@@ -172,10 +174,10 @@ def _other(raw: bytes, named: Shape | None) -> tuple[Shape, Any]:
         return _content(bare, named)
     if bare[:1] in (b"[", b'"'):
         raise UnparsableError("shape")
-    text = bare.decode("utf-8", "replace")
+    head = bare[:HEAD].decode("utf-8", "replace")
     for shape in TEXT_SHAPES if named is None else (named,) if named in TEXT_SHAPES else ():
-        if shape.sniff(text):
-            return shape, text
+        if shape.sniff(head):
+            return shape, bare.decode("utf-8", "replace")
     raise UnparsableError("format")
 
 
