@@ -5,6 +5,9 @@ from __future__ import annotations
 import re
 
 _CODE = re.compile(r"Code: (\d+)\. DB::")
+# The engine wraps an exception in itself once for every layer that it passes.
+_NESTED_BEGIN = re.compile(r"(Code: \d+\. DB::\w+: )(?:Code: \d+\. DB::\w+: )+")
+_NESTED_END = re.compile(r"( \([A-Z][A-Z_0-9]*\))(?: \(version [^()]*\)|\.| \([A-Z][A-Z_0-9]*\))*\Z")
 
 SYNTAX_ERROR = 62
 READONLY = 164
@@ -69,7 +72,9 @@ def refused(code: int, sentence: str) -> EngineError:
 
 def from_engine(error: Exception) -> EngineError:
     """What the engine raised, with its code taken from its text; 1001 where it is no exception of ClickHouse."""
-    text = str(error).strip()
+    # A message that quotes bytes of the data arrives as the failure to read it as text.
+    said = error.object.decode("utf-8", "replace") if isinstance(error, UnicodeDecodeError) else str(error)
+    text = _NESTED_END.sub(r"\1", _NESTED_BEGIN.sub(r"\1", said.strip()))
     found = _CODE.search(text)
     if found is None:
         return EngineError(1001, f"Code: 1001. DB::Exception: {text} (STD_EXCEPTION)")
@@ -78,5 +83,4 @@ def from_engine(error: Exception) -> EngineError:
 
 def as_text(error: EngineError, version: str) -> str:
     """The body of an answer that failed."""
-    text = str(error)
-    return f"{text}\n" if "(version " in text else f"{text} (version {version})\n"
+    return f"{error} (version {version})\n"

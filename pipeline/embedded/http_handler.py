@@ -35,7 +35,7 @@ _T = TypeVar("_T")
 
 
 class _Begun(NamedTuple):
-    """An answer as far as its first piece; `rest` is None when that is all."""
+    """An answer as far as its first MiB; `rest` is None when that was all, and it is closed."""
 
     answer: Answer
     first: bytes
@@ -141,19 +141,20 @@ class Handler:
         return Body(decoded(pulled, request.headers.get("Content-Encoding", "")))
 
     def _begin(self, call: Call, body: Body, coding: http_answer.Coding | None) -> _Begun:
-        """In a thread: the statement up to its answer's first piece; a small whole answer is done with here."""
+        """In a thread: the statement up to its answer's first MiB, so that what fails early has a status."""
         answer = self._statements.run(call, body)
+        begun, size = [], 0
         try:
             pieces = http_answer.encoded(answer.pieces, coding)
-            first = next(pieces, b"")
-            if answer.whole and answer.size <= PIECE:
-                first = b"".join((first, *pieces))
-                answer.close()
-                return _Begun(answer, first, None)
+            while size < PIECE and (piece := next(pieces, None)) is not None:
+                begun.append(piece)
+                size += len(piece)
         except BaseException:
             answer.close()
             raise
-        return _Begun(answer, first, pieces)
+        if size < PIECE:
+            answer.close()
+        return _Begun(answer, b"".join(begun), pieces if size >= PIECE else None)
 
     async def _stream(
         self,
@@ -197,7 +198,7 @@ def _described(answer: Answer) -> dict[str, str]:
     return {
         "Content-Type": http_answer.media_type(answer.format),
         "X-ClickHouse-Format": answer.format,
-        "X-ClickHouse-Summary": http_answer.summary(answer.counts),
+        "X-ClickHouse-Summary": http_answer.summary(answer.counts.summary()),
     }
 
 

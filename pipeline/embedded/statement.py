@@ -30,19 +30,40 @@ _BLOCKWISE = frozenset(
     {"native", "tabseparated", "tsv", "tabseparatedraw", "tsvraw", "csv", "rowbinary", "jsoneachrow", "jsonlines"}
     | {"ndjson", "jsoncompacteachrow", "lineasstring", "rawblob", "msgpack"}
 )
+_COUNTED = ("read_rows", "read_bytes", "written_rows", "written_bytes", "result_rows", "result_bytes")
 _NO_STREAM = "Streaming query is not supported"
 _MOST_READERS = 16
 
 
+class Counts:
+    """What X-ClickHouse-Summary tells of a statement."""
+
+    def __init__(self) -> None:
+        self._begun = time.perf_counter_ns()
+        self._sums = dict.fromkeys(_COUNTED, 0)
+
+    def add(self, result: Any, *, inserted: bool = False) -> None:
+        """Add one result of the engine; an INSERT's rows count as read too, as the server counts them."""
+        read = (result.storage_rows_read(), result.storage_bytes_read())
+        written = (result.rows_written(), result.bytes_written())
+        given = written if inserted else (result.rows_read(), result.bytes_read())
+        for name, value in zip(_COUNTED, (*(written if inserted else read), *written, *given), strict=True):
+            self._sums[name] += value
+
+    def summary(self) -> dict[str, int]:
+        return {**self._sums, "total_rows_to_read": 0, "elapsed_ns": time.perf_counter_ns() - self._begun}
+
+
 @dataclass
 class Answer:
-    """What a statement gave. `pieces` is pulled in a thread and may raise EngineError; `close` is always called."""
+    """What a statement gave. `pieces` is pulled in a thread and may raise EngineError; `close` is always called.
 
-    format: str = "TabSeparated"
-    counts: dict[str, int] = field(default_factory=dict)
+    `counts` grow while pieces are pulled.
+    """
+
+    format: str
+    counts: Counts
     pieces: Iterator[bytes] = field(default_factory=lambda: iter(()))
-    whole: bool = True
-    size: int = 0  # bytes, of a whole one
     held: contextlib.ExitStack = field(default_factory=contextlib.ExitStack, repr=False)
 
     def close(self) -> None:
@@ -67,7 +88,7 @@ class Statements:
                     answer = _insert(connection, call, insert, body)
                 else:
                     answer = self._query(connection, call, text, held)
-            except RuntimeError as error:
+            except (RuntimeError, UnicodeDecodeError) as error:
                 raise from_engine(error) from None
             answer.held = held.pop_all()
             return answer
@@ -159,6 +180,8 @@ class _CannotStreamError(Exception):
 
 
 def _streamed(connection: Any, call: Call, text: bytes, name: str, held: contextlib.ExitStack) -> Answer:
+    """The answer block by block, while the engine works on."""
+    counts = Counts()
     try:
         stream = connection.send_query(text, name, params=dict(call.bound))
         first = connection.streaming_fetch_result(stream)
@@ -166,36 +189,29 @@ def _streamed(connection: Any, call: Call, text: bytes, name: str, held: context
         if _NO_STREAM in str(error):
             raise _CannotStreamError from None
         raise
-    held.callback(lambda: connection.streaming_cancel_query(stream) if stream_runs else None)
-    stream_runs = True
+    running = True
+    held.callback(lambda: connection.streaming_cancel_query(stream) if running else None)
 
     def pieces(result: Any) -> Iterator[bytes]:
-        nonlocal stream_runs
+        nonlocal running
         while result is not None and result.rows_read():
+            counts.add(result)
             yield result.bytes()
             try:
                 result = connection.streaming_fetch_result(stream)
-            except RuntimeError as error:
-                stream_runs = False
+            except (RuntimeError, UnicodeDecodeError) as error:
+                running = False
                 raise from_engine(error) from None
-        stream_runs = False  # to cancel an ended stream is a use after free
+        running = False  # to cancel an ended stream is a use after free
 
-    return Answer(name, {}, pieces(first), whole=False)
+    return Answer(name, counts, pieces(first))
 
 
 def _at_once(connection: Any, call: Call, text: bytes, name: str) -> Answer:
-    begun = time.perf_counter_ns()
+    """The answer when it is complete; it lies in the engine's memory once, and leaves it in pieces."""
+    counts = Counts()
     result = connection.query(text, name, params=dict(call.bound))
-    counts = {
-        "read_rows": result.storage_rows_read(),
-        "read_bytes": result.storage_bytes_read(),
-        "written_rows": result.rows_written(),
-        "written_bytes": result.bytes_written(),
-        "total_rows_to_read": 0,
-        "result_rows": result.rows_read(),
-        "result_bytes": result.bytes_read(),
-        "elapsed_ns": time.perf_counter_ns() - begun,
-    }
+    counts.add(result)
 
     def pieces() -> Iterator[bytes]:
         wrapper = result.get_memview()  # the view points into `result`, which must outlive it
@@ -203,34 +219,24 @@ def _at_once(connection: Any, call: Call, text: bytes, name: str) -> Answer:
         for at in range(0, len(view), PIECE):
             yield bytes(view[at : at + PIECE])
 
-    return Answer(name, counts, pieces(), size=result.size())
+    return Answer(name, counts, pieces())
 
 
 def _insert(connection: Any, call: Call, insert: sql_text.Insert, body: Body) -> Answer:
     """Hand the data to the engine as they come: no file between, one piece in memory."""
     if call.reads_only:
         raise refused(READONLY, "INSERT: Cannot execute query in readonly mode: use POST")
-    begun = time.perf_counter_ns()
+    counts = Counts()
     stream = connection.send_insert(insert.statement, insert.format)
     try:
         while piece := body.read(PIECE):
             connection.insert_append(stream, piece)
-        result = connection.insert_done(stream)
+        counts.add(connection.insert_done(stream), inserted=True)
     except BaseException:
         with contextlib.suppress(RuntimeError):
             connection.insert_cancel(stream)
         raise
-    counts = {
-        "read_rows": result.rows_written(),
-        "read_bytes": result.bytes_written(),
-        "written_rows": result.rows_written(),
-        "written_bytes": result.bytes_written(),
-        "total_rows_to_read": 0,
-        "result_rows": result.rows_written(),
-        "result_bytes": result.bytes_written(),
-        "elapsed_ns": time.perf_counter_ns() - begun,
-    }
-    return Answer(counts=counts)
+    return Answer(call.default_format, counts)
 
 
 def _present(connection: Any, names: set[str]) -> dict[str, str | None]:

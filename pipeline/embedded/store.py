@@ -58,7 +58,7 @@ async def _serve(
     """Answer until asked to stop; then let what runs end, cancel what does not, and leave within 10 s."""
     handler = Handler(engine, secret)
     runner = web.AppRunner(
-        handler.application(), access_log=None, shutdown_timeout=_STOP_S, read_bufsize=1 << 20, handle_signals=False
+        handler.application(), access_log=None, shutdown_timeout=_STOP_S, read_bufsize=1 << 20, auto_decompress=False
     )
     await runner.setup()
     await web.SockSite(runner, bound).start()
