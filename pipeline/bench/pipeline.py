@@ -61,8 +61,8 @@ def _figures(bench: Rig, worker: Worker, count: int, mean: float, started: float
     stored = time.monotonic()
     used = worker.cpu_seconds() - cpu
     rows = bench.query(
-        "SELECT count(), uniqExact(partition, offset) FROM (SELECT partition, offset FROM events "
-        "UNION ALL SELECT partition, offset FROM dead_letters)"
+        "SELECT count(), uniqExact(partition, offset) FROM (SELECT partition, offset FROM qorgan.events "
+        "UNION ALL SELECT partition, offset FROM qorgan.dead_letters)"
     )[0]
     taken = count - already
     return {

@@ -153,7 +153,6 @@ class Rig:
             port=address.port,
             username=address.user,
             password=address.password.get_secret_value(),
-            database="qorgan",
             autogenerate_session_id=False,
         )
         try:
@@ -205,8 +204,13 @@ class Rig:
 
     def stored(self) -> list[Identity]:
         """(topic, partition, offset) of every row of `events` and `dead_letters`, repeated if it stands twice."""
+        if not self.query("SELECT count() FROM system.tables WHERE database = 'qorgan' AND name = 'dead_letters'")[0][
+            0
+        ]:
+            return []  # no worker has created the tables yet
         rows = self.query(
-            "SELECT topic, partition, offset FROM events UNION ALL SELECT topic, partition, offset FROM dead_letters"
+            "SELECT topic, partition, offset FROM qorgan.events "
+            "UNION ALL SELECT topic, partition, offset FROM qorgan.dead_letters"
         )
         return [(str(topic), int(partition), int(offset)) for topic, partition, offset in rows]
 

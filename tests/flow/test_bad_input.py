@@ -45,16 +45,16 @@ def test_hostile_records_are_stored_or_dead_letters_and_the_stream_goes_on(tmp_p
         worker = scene.worker("ingest")
         wait_until_stored(scene, len(published), 90)
         assert_each_once(scene, published)
-        letters = {str(reason) for (reason,) in scene.query("SELECT DISTINCT reason FROM dead_letters")}
+        letters = {str(reason) for (reason,) in scene.query("SELECT DISTINCT reason FROM qorgan.dead_letters")}
         assert {"json", "empty", "shape"} <= letters
-        hits = int(scene.query("SELECT count() FROM events WHERE host = 'bench-000001'")[0][0])
+        hits = int(scene.query("SELECT count() FROM qorgan.events WHERE host = 'bench-000001'")[0][0])
         assert hits == len(HOSTILE), "a good record beside a hostile one was harmed"
         wait_for(
             "every good record to be found by its rule",
             lambda: worker.total("qorgan_detections_total") >= len(HOSTILE),
             20,
         )
-        raw = scene.query("SELECT max(length(raw)) FROM dead_letters")[0][0]
+        raw = scene.query("SELECT max(length(raw)) FROM qorgan.dead_letters")[0][0]
         assert raw == 20 << 20, "a large dead letter is not whole in its table"
         assert worker.terminate() == 0
 
