@@ -94,7 +94,7 @@ def hunt(
     at = datetime.fromtimestamp(time.time() if now is None else now, UTC)
     index = load_indicators(files).index
     decide = DetectionSet(Engine(()), index, Attribution(load_event_list(settings.event_list)))
-    search = Search(Past(_clients(settings), settings.database), Reader(settings), decide)
+    search = Search(Past(clients(settings), settings.database), Reader(settings), decide)
     first = (at - timedelta(seconds=since)).date()
     summary = asyncio.run(_hunt(settings, search, first, at.date(), progress))
     summary.seconds = time.monotonic() - started
@@ -180,7 +180,8 @@ def _chunks(index: IndicatorIndex) -> Iterator[list[Observable]]:
         yield chunk
 
 
-def _clients(settings: Settings) -> Clients:
+def clients(settings: Settings) -> Clients:
+    """The store of these settings, for questions that may take long."""
     at = settings.store
     ca = str(settings.clickhouse_ca) if settings.clickhouse_ca else None
     timeout = max(settings.clickhouse_timeout, LEAST_TIMEOUT_S)

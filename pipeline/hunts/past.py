@@ -99,7 +99,10 @@ class Past:
             GROUP BY log, topic, partition, block_first, block_last
             """  # noqa: S608 - a checked name and texts of ours
         rows = self._asks.rows(sql, {**parameters, "day": day})
-        return [Block(*facts, frozenset() if more else frozenset(hosts)) for *facts, hosts, more in rows]
+        return [
+            Block(log, topic, partition, first, last, received, earliest, latest, frozenset(() if more else hosts))
+            for log, topic, partition, first, last, received, earliest, latest, hosts, more in rows
+        ]
 
     def records(self, block: Block) -> Iterator[list[PastRecord]]:
         """The block's records that can hold what was looked for, in offset order, PAGE at a time."""
