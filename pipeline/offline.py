@@ -6,6 +6,7 @@ time at which the file was last written does.
 
 from __future__ import annotations
 
+import gc
 import multiprocessing
 import os
 from collections import deque
@@ -24,8 +25,12 @@ from schemas.event import RecordBatch
 if TYPE_CHECKING:  # `qorgan publish` reads times and needs no engine
     from pipeline.detecting import DetectionSet
 
+#: The state of the offline commands: what rules compile to.
+CACHE = Path("~/.cache/qorgan").expanduser()
 LOG = "file"
 NO_TIME = -1
+#: Bytes of files, as they lie there, that are worth one more process.
+WORTH_BYTES = 64 << 20
 
 
 class Line(NamedTuple):
@@ -81,6 +86,9 @@ def read(reader: Reader, topic: str, lines: recordings.Lines, near_ms: int) -> R
 
 def detect(judge: Judge, files: Sequence[str], jobs: int) -> Iterator[Judged]:
     """Judge files in order, on `jobs` processes. Raises RefusedError for a file that cannot be read."""
+    # What was loaded lives to the end: the collector need not look at a million objects again and again.
+    gc.collect()
+    gc.freeze()
     parts = ((name, lines, near_ms(name)) for name in files for lines in recordings.read(name))
     if jobs == 1:
         yield from (judge(*part) for part in parts)
@@ -104,9 +112,10 @@ def near_ms(name: str) -> int:
     return int(at * 1000)
 
 
-def cores() -> int:
-    """Processors that this process may use."""
-    return len(os.sched_getaffinity(0))
+def processes(files: Sequence[str]) -> int:
+    """How many processes files are worth: each compiles its routes anew, which costs as much as judging some MB."""
+    known = sum(recordings.size(name) or 0 for name in files)
+    return min(len(os.sched_getaffinity(0)), 1 + known // WORTH_BYTES)
 
 
 def row(detection: Detection, file: str) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from pipeline.cli import about, ask, bench, demo, operate, recorded
+from pipeline.cli import about, ask, bench, content, demo, operate, recorded
 from schemas.errors import Exit, QorganError
 
 EXIT_CODES = {
@@ -84,6 +84,8 @@ app.command()(recorded.detect)
 app.command()(recorded.publish)
 app.add_typer(ask.incidents, name="incidents")
 app.command()(ask.query)
+app.add_typer(content.rules, name="rules")
+app.add_typer(content.indicators, name="indicators")
 app.command()(operate.worker)
 app.command()(operate.store)
 app.command()(operate.broker)

@@ -12,7 +12,7 @@ from pipeline.cli.screen import AsJson, counting, note, show
 from schemas.errors import Exit
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from pipeline.loading import Loaded
     from pipeline.offline import Judged
@@ -41,26 +41,30 @@ def detect(
         list[Path] | None, typer.Option(metavar="PATH", help="indicators: STIX 2.1 or CSV; again for more")
     ] = None,
     topic: Annotated[str, typer.Option(help="judge as records of this raw topic: its format and log source")] = "file",
-    jobs: Annotated[int, typer.Option(min=0, help="processes; 0: one a processor")] = 0,
+    jobs: Annotated[int, typer.Option(min=0, help="processes; 0: as many as the files are worth")] = 0,
     as_json: AsJson = False,
 ) -> None:
     """Judge recorded events offline, with the worker's own parsers, rules and indicators.
 
     Lines that are no event are named on stderr. Exit code 0: something was found; 1: nothing was.
     """
-    from pipeline import loading, offline, recordings
+    from pipeline import loading, offline
     from pipeline.settings import load
 
     named = {"rules": rules, "indicators": indicators}
-    settings = load(**{name: tuple(paths) for name, paths in named.items() if paths})
-    for name in files:
-        recordings.size(name)
+    # Its cache of compiled rules is its own: other rules than the worker's, and any folder may be the present one.
+    settings = load(state_dir=offline.CACHE, **{name: tuple(paths) for name, paths in named.items() if paths})
+    processes = offline.processes(files)
     loaded = loading.load(settings)
     _say_refused(loaded)
     tally = _Tally()
-    judged = offline.detect(offline.Judge(settings, loaded.decide, topic), files, jobs or offline.cores())
+    judged = offline.detect(offline.Judge(settings, loaded.decide, topic), files, jobs or processes)
     columns = ("level", "title", "file", "line", "time", "host", "user")
-    count = show((row for part in tally.over(judged) for row in part.detections), columns, as_json, "Detections")
+    with counting("judged", "lines", answering=as_json) as progress:
+        rows = (row for part in tally.over(judged, progress) for row in part.detections)
+        count = show(rows, columns, as_json) if as_json else 0
+        rest = list(rows)  # for people, after the progress has left the screen
+    count += 0 if as_json else show(rest, columns, as_json, "Detections")
     note(f"{tally.lines:,} lines, {count:,} detections, {tally.unparsed:,} lines are no event.")
     raise typer.Exit(Exit.OK if count else Exit.FOUND_NOTHING)
 
@@ -97,9 +101,10 @@ class _Tally:
         self.lines = 0
         self.unparsed = 0
 
-    def over(self, judged: Iterator[Judged]) -> Iterator[Judged]:
+    def over(self, judged: Iterator[Judged], progress: Callable[[int], None]) -> Iterator[Judged]:
         for part in judged:
             self.lines += part.lines
+            progress(part.lines)
             for line, reason in part.unparsed:
                 self.unparsed += 1
                 if self.unparsed <= NAMED:
@@ -108,8 +113,8 @@ class _Tally:
 
 
 def _say_refused(loaded: Loaded) -> None:
-    refused = loaded.rules.refused
-    for refusal in refused[:NAMED]:
-        note(f"{refusal.file}: rule not used: {refusal.reason}")
-    if len(refused) > NAMED:
-        note(f"and {len(refused) - NAMED:,} more rules not used: `qorgan rules check` names them")
+    faults = [*map(str, loaded.rules.refused), *(f"{fault.where}: {fault.why}" for fault in loaded.indicators.faults)]
+    for fault in faults[:NAMED]:
+        note(f"not used: {fault}")
+    if len(faults) > NAMED:
+        note(f"and {len(faults) - NAMED:,} more rules or indicators not used")

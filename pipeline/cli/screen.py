@@ -74,15 +74,19 @@ def _as_table(rows: Iterable[Mapping[str, Any]], columns: Sequence[str], title: 
 
 
 @contextmanager
-def counting(done: str, what: str) -> Iterator[Callable[[int], None]]:
-    """Progress of a task of unknown length, on a terminal alone: gives a function that takes how many more are done."""
-    if not sys.stderr.isatty():
+def counting(done: str, what: str, *, answering: bool = False) -> Iterator[Callable[[int], None]]:
+    """Progress of a task of unknown length, on a terminal alone: gives a function that takes how many more are done.
+
+    `answering`: the answer is printed meanwhile, so no progress where both would meet on one screen.
+    """
+    if not sys.stderr.isatty() or (answering and sys.stdout.isatty()):
         yield lambda more: None
         return
     from rich.console import Console
     from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
     columns = (SpinnerColumn(), TextColumn(f"{{task.completed:,.0f}} {what} {done}"), TimeElapsedColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+    # Refreshed by what is done and not by a thread: `qorgan detect` forks.
+    with Progress(*columns, console=Console(stderr=True), transient=True, auto_refresh=False) as progress:
         task = progress.add_task(done, total=None)
-        yield lambda more: progress.advance(task, more)
+        yield lambda more: progress.update(task, advance=more, refresh=True)

@@ -1,0 +1,82 @@
+"""Commands for what decides: `qorgan rules check`, `qorgan indicators add`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pipeline.cli.screen import AsJson, note, show
+from schemas.errors import Exit
+
+#: How many faults are named one by one.
+NAMED = 20
+
+rules = typer.Typer(no_args_is_help=True, help="Sigma rules.")
+indicators = typer.Typer(no_args_is_help=True, help="Indicators of compromise.")
+
+
+@rules.command("check")
+def check_rules(
+    paths: Annotated[
+        list[Path] | None, typer.Argument(metavar="[PATH]...", help="files or folders; none: QORGAN_RULES")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Load rules as a worker would, and name those that are refused, or whose log source no parser gives.
+
+    Exit code 0: all are in force; 3: at least one is refused.
+    """
+    from zoneinfo import ZoneInfo
+
+    from pipeline import rules as loading
+    from pipeline.offline import CACHE
+    from pipeline.settings import load
+
+    settings = load()
+    checked = loading.check_rules(tuple(paths or settings.rules), CACHE / "cache", ZoneInfo(settings.timezone))
+    rows = [
+        {"state": "refused", "file": r.file, "line": r.line or None, "reason": r.reason, "do": r.todo}
+        for r in checked.refused
+    ]
+    rows += [
+        {
+            "state": "waits",
+            "file": rule.file,
+            "line": None,
+            "reason": f"no parser gives the log source {'/'.join(part or '*' for part in rule.logsource)} by itself",
+            "do": "name it in QORGAN_TOPICS for the topic that carries it",
+        }
+        for rule in checked.not_carried
+    ]
+    if rows:
+        show(rows, ("state", "file", "line", "reason", "do"), as_json, "Rules to look at")
+    note(
+        f"{checked.files:,} files: {len(checked.rules):,} rules in force, {len(checked.refused):,} refused, "
+        f"{len(checked.not_carried):,} wait for their log source."
+    )
+    raise typer.Exit(Exit.REFUSED if checked.refused else Exit.OK)
+
+
+@indicators.command("add")
+def add_indicators(
+    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="STIX 2.1 bundles or CSV")],
+    to: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="the workers' folder; else the first one in QORGAN_INDICATORS")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Check files of indicators and put them where the workers read them. SIGHUP makes a worker read again."""
+    from pipeline.indicators import add
+    from pipeline.settings import load
+
+    settings = load()
+    rows = []
+    for file in files:
+        added = add(file, settings, to)
+        rows.append({"file": str(added.path), "indicators": added.count, "faulty": len(added.faults)})
+        for fault in added.faults[:NAMED]:
+            note(f"{fault.where}: {fault.why}")
+    show(rows, ("file", "indicators", "faulty"), as_json, "Added")
+    note("Running workers read them on SIGHUP.")

@@ -1,0 +1,141 @@
+"""`qorgan detect` over files: one JSON line a detection with file and line, and every line accounted for."""
+
+from __future__ import annotations
+
+import lzma
+import os
+from pathlib import Path
+
+import orjson
+import pytest
+
+from pipeline import offline, recordings
+from pipeline.cli import main
+
+RULE = """
+title: A program that nobody should start
+id: 6c0ffee0-0000-4000-8000-000000000001
+status: test
+level: high
+logsource: {product: windows, service: security}
+detection:
+  selection: {EventID: 4688, NewProcessName|endswith: '\\evil.exe'}
+  condition: selection
+"""
+BROKEN = "title: nothing to match on\nlogsource: {product: windows}\n"
+INDICATOR = "type,value,id,title\nipv4,203.0.113.9,ioc-1,A bad address\n"
+
+
+def event(time: str = "2020-09-20T13:19:31.123Z", **fields: object) -> bytes:
+    return orjson.dumps({"EventTime": time, "Channel": "Security", "Hostname": "ws-1", "EventID": 4688, **fields})
+
+
+EVIL = {"NewProcessName": "C:\\evil.exe"}
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(offline, "CACHE", tmp_path / "cache")
+
+
+@pytest.fixture
+def rules(tmp_path: Path) -> Path:
+    folder = tmp_path / "rules"
+    folder.mkdir()
+    (folder / "evil.yml").write_text(RULE)
+    return folder
+
+
+def detect(capsys: pytest.CaptureFixture[str], *args: object) -> tuple[int, list[dict[str, object]], str]:
+    with pytest.raises(SystemExit) as left:
+        main.app(["detect", *map(str, args), "--json"], prog_name="qorgan")
+    out, err = capsys.readouterr()
+    return int(left.value.code or 0), [orjson.loads(line) for line in out.splitlines()], err
+
+
+def test_a_detection_names_rule_file_line_and_time(
+    tmp_path: Path, rules: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plain, packed = tmp_path / "a.jsonl", tmp_path / "b.jsonl.xz"
+    plain.write_bytes(b"\n".join([event(), b"", event(**EVIL)]))
+    packed.write_bytes(lzma.compress(event(**EVIL)))
+    code, found, err = detect(capsys, plain, packed, "--rules", rules)
+    assert code == 0
+    assert [(row["file"], row["line"]) for row in found] == [(str(plain), 3), (str(packed), 1)]
+    assert (
+        found[0]
+        | {
+            "rule_id": "6c0ffee0-0000-4000-8000-000000000001",
+            "title": "A program that nobody should start",
+            "level": "high",
+            "time": "2020-09-20T13:19:31.123Z",
+            "host": "ws-1",
+        }
+        == found[0]
+    )
+    assert "3 lines, 2 detections, 0 lines are no event" in err
+
+
+def test_an_indicator_is_found_the_same_way(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "a.jsonl").write_bytes(event(IpAddress="203.0.113.9"))
+    (tmp_path / "bad.csv").write_text(INDICATOR)
+    code, found, _ = detect(capsys, tmp_path / "a.jsonl", "--indicators", tmp_path / "bad.csv")
+    assert (code, [(row["indicator_id"], row["line"]) for row in found]) == (0, [("ioc-1", 1)])
+
+
+def test_nothing_found_is_1(tmp_path: Path, rules: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "a.jsonl").write_bytes(event())
+    assert detect(capsys, tmp_path / "a.jsonl", "--rules", rules)[:2] == (1, [])
+
+
+def test_lines_that_are_no_event_are_counted_and_the_first_are_named(
+    tmp_path: Path, rules: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "a.jsonl").write_bytes(event(**EVIL) + b"\n" + b"{broken\n" * 50)
+    code, found, err = detect(capsys, tmp_path / "a.jsonl", "--rules", rules)
+    assert (code, len(found)) == (0, 1)
+    assert f"{tmp_path / 'a.jsonl'}:2: no event (json)" in err
+    assert err.count("no event (") == 20
+    assert "51 lines, 1 detections, 50 lines are no event" in err
+
+
+def test_a_rule_that_is_refused_is_named_and_the_others_judge(
+    tmp_path: Path, rules: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (rules / "broken.yml").write_text(BROKEN)
+    (tmp_path / "a.jsonl").write_bytes(event(**EVIL))
+    code, found, err = detect(capsys, tmp_path / "a.jsonl", "--rules", rules)
+    assert (code, len(found)) == (0, 1)
+    assert "not used: " in err
+    assert "broken.yml" in err
+
+
+@pytest.mark.parametrize("missing", ["file", "rules"])
+def test_what_is_missing_is_3(tmp_path: Path, rules: Path, missing: str, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "file").write_bytes(event())
+    (tmp_path / missing).rename(tmp_path / "elsewhere")
+    code, found, err = detect(capsys, tmp_path / "file", "--rules", rules)
+    assert (code, found, err.count("\n")) == (3, [], 1)
+
+
+def test_more_processes_give_the_same_in_the_same_order(
+    tmp_path: Path, rules: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(recordings.read, "__defaults__", (2_000,))  # many small parts
+    files = [tmp_path / f"{n}.jsonl" for n in range(3)]
+    for n, file in enumerate(files):
+        file.write_bytes(b"\n".join(event(**EVIL) if i % 7 == n else event() for i in range(200)))
+    alone = detect(capsys, *files, "--rules", rules, "--jobs", 1)
+    assert len(alone[1]) == 29 + 29 + 29
+    assert detect(capsys, *files, "--rules", rules, "--jobs", 3) == alone
+
+
+def test_a_line_without_a_year_is_of_the_files_year(
+    tmp_path: Path, rules: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    log = tmp_path / "auth.log"
+    log.write_text("Mar 14 09:26:53 gate sshd[811]: Accepted password for root from 203.0.113.9 port 50022 ssh2\n")
+    os.utime(log, (1_552_600_000, 1_552_600_000))  # 2019-03-14 21:46 UTC
+    (tmp_path / "bad.csv").write_text(INDICATOR)
+    _, found, _ = detect(capsys, log, "--rules", rules, "--indicators", tmp_path / "bad.csv")
+    assert [str(row["time"])[:10] for row in found] == ["2019-03-14"]
