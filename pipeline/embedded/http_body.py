@@ -51,15 +51,14 @@ class Pulled(io.RawIOBase):
         return size
 
     def read(self, size: int = -1, /) -> bytes:
-        """Up to `size` bytes as they come, without copying a piece that fits."""
+        """Up to `size` bytes as they come; a whole piece, a little over, to who asks for `PIECE` or more."""
         if size < 0:
             return self.readall() or b""
-        piece = bytes(self._left[:size]) if self._left else self._pull()
-        if self._left:
-            self._left = self._left[len(piece) :]
-        elif len(piece) > size:
-            self._left, piece = memoryview(piece)[size:], piece[:size]
-        return piece
+        if not self._left and size >= PIECE:
+            return self._pull()
+        left = self._left or memoryview(self._pull())
+        self._left = left[size:]
+        return bytes(left[:size])
 
     def _pull(self) -> bytes:
         future = asyncio.run_coroutine_threadsafe(self._timed(), self._loop)
