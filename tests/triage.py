@@ -23,6 +23,7 @@ from schemas.journal import Head, Intake, Sealed
 from sinks.journal.files import FileJournal
 
 LIST = load_event_list(None)
+ATTRIBUTION = Attribution(LIST)
 #: Some moment: 2026-03-10 05:00 UTC, the beginning of an hour.
 T0 = 1_773_118_800_000
 HOUR = 3_600_000
@@ -48,7 +49,7 @@ def found(
     rule = rule or tags[-1]
     origin = Origin("log0", "raw.events", 0, offset)
     who = entities(host, user, src_ip)
-    finding = Attribution(LIST).attribute(
+    finding = ATTRIBUTION.attribute(
         kind=other.get("kind", "rule"),
         subject=rule,
         tags=tags,
