@@ -111,7 +111,7 @@ def _once(books: Books) -> Line:
 def _damaged(books: Books) -> Line:
     stored, dead = books.damaged & frozenset(books.stored), books.damaged & frozenset(books.dead)
     lost = books.damaged - stored - dead
-    seen = f"{len(dead)} dead letters, {len(stored)} stored"
+    seen = f"{_many(len(dead), 'dead letter')}, {len(stored)} stored"
     return Line(
         f"{len(books.damaged)} damaged records kept", not lost, seen + (f"; lost {_named(lost)}" if lost else "")
     )
@@ -131,7 +131,9 @@ def _kept(books: Books) -> Line:
 def _stage(books: Books, title: str, records: frozenset[Origin]) -> Line:
     subjects = {found.subject for found in books.detections if found.finding and found.origin in records}
     findings = _findings(books, records)
-    seen = f"{len(findings)} findings by {len(subjects)} rules" if findings else "no finding on its records"
+    seen = "no finding on its records"
+    if findings:
+        seen = f"{_many(len(findings), 'finding')} by {_many(len(subjects), 'rule')}"
     return Line(title, bool(findings), seen)
 
 
@@ -152,7 +154,7 @@ def _one_incident(books: Books, stages: Mapping[str, frozenset[Origin]]) -> Line
 def _nothing_else(books: Books, stages: Mapping[str, frozenset[Origin]]) -> Line:
     expected = frozenset().union(*stages.values(), books.early or frozenset())
     alarms = [found for found in books.detections if found.finding and found.origin not in expected]
-    seen = f"{len(alarms)} findings on ordinary records"
+    seen = f"{_many(len(alarms), 'finding')} on ordinary records"
     if alarms:
         seen += f": {', '.join(sorted({found.subject for found in alarms})[:_NAMED])}"
     return Line("no false alarm", not alarms, seen)
@@ -177,12 +179,16 @@ def _any_incident(books: Books) -> Line:
     findings = {found.finding for found in books.detections if found.finding}
     held = frozenset().union(*(incident.findings for incident in books.incidents))
     absent = findings - held
-    seen = f"{len(findings):,} findings in {len(books.incidents):,} incidents"
+    seen = f"{_many(len(findings), 'finding')} in {_many(len(books.incidents), 'incident')}"
     return Line("every finding is in an incident", not absent, seen + (f"; {len(absent):,} in none" if absent else ""))
 
 
 def _findings(books: Books, records: frozenset[Origin]) -> frozenset[str]:
     return frozenset(found.finding for found in books.detections if found.finding and found.origin in records)
+
+
+def _many(count: int, what: str) -> str:
+    return f"{count:,} {what}" + ("" if count == 1 else "s")
 
 
 def _named(origins: Iterable[Origin]) -> str:

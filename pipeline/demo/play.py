@@ -17,7 +17,7 @@ from typing import Final
 from pipeline.demo import own, watch
 from pipeline.demo.account import Books, Line, balance
 from pipeline.demo.premises import Premises, opened
-from pipeline.demo.press import Press
+from pipeline.demo.press import TURN_S, Press
 from pipeline.demo.programme import DAMAGED, EARLY_CONTACT, Marked, Programme, indicator_file, last_working_day
 from pipeline.demo.scene import TOPICS, Message
 from pipeline.demo.view import Progress, View
@@ -108,7 +108,7 @@ class Performance:
     def _records(self) -> Iterable[Marked]:
         if self._named:
             return own.records(self._premises.settings, dict(self._named))
-        self._progress.total = self._wish.events + sum(len(stage.records) for stage in self._programme.stages())
+        self._progress.total = self._programme.total
         return self._in_order(self._programme.records())
 
     def _in_order(self, records: Iterable[Marked]) -> Iterator[Marked]:
@@ -133,7 +133,11 @@ class Performance:
         file = self._premises.rig.folder / "new-indicator.csv"
         file.write_text(indicator_file())
         self._view.say(f"A new indicator arrives; the same as: qorgan hunt --indicators {file.name} --since 92d")
-        hunt(self._premises.settings, (file,), since=92 * 86_400)
+        done = hunt(self._premises.settings, (file,), since=92 * 86_400)
+        self._view.say(
+            f"The hunt asked {done.days} days of stored events, read {done.events} of them again "
+            f"and found {done.detections} in {done.seconds:.1f} s."
+        )
 
     def _settle(self) -> None:
         """Until everything is judged and nothing new has come for a while."""
@@ -155,6 +159,7 @@ class Performance:
             if time.monotonic() > deadline:
                 return False
             self._turn()
+            time.sleep(TURN_S)
         return True
 
     def _phase(self, phase: str) -> None:
@@ -173,8 +178,7 @@ class Performance:
         self._progress.published = self._press.confirmed
         if time.monotonic() - self._counted > COUNT_S:
             self._premises.check()
-            if self._press.sent:  # before that the tables may not exist
-                self._progress.stored, self._progress.dead = watch.counts(self._premises.rig.query)
+            self._progress.stored, self._progress.dead = watch.counts(self._premises.rig.query)
             self._counted = time.monotonic()
         self._view.progress(self._progress)
 

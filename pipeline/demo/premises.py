@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Final
 
 from pipeline.bench.rig import Rig, rig
+from pipeline.health import PORT_OF
 from pipeline.journal import journal_folder
 from pipeline.settings import Settings, load
 from pipeline.topics import ensure
-from pipeline.worker import ROLES
 from schemas.errors import QorganError
 
 #: Lines of a dead worker's log that are shown.
@@ -78,7 +78,7 @@ def opened(folder: Path, settings: Mapping[str, str]) -> Iterator[Premises]:
         ours = {name.removeprefix(_PREFIX).lower(): value for name, value in made.environment.items()}
         premises = Premises(made, load(**ours))
         ensure(premises.settings)
-        for role in ROLES:
+        for role in PORT_OF:
             made.worker(role)
         yield premises
 

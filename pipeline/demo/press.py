@@ -48,10 +48,14 @@ class Press:
         began = served = time.monotonic()
         for marked in records:
             self._send(marked)
-            while (now := time.monotonic()) - served > TURN_S or (rate and self.sent > (now - began) * rate):
-                served = now
-                self._producer.poll(0.01)
-                turn()
+            ahead = True
+            while ahead:
+                now = time.monotonic()
+                ahead = bool(rate) and self.sent > (now - began) * rate
+                if ahead or now - served > TURN_S:
+                    served = now
+                    self._producer.poll(0.01 if ahead else 0)
+                    turn()
         self.flush(turn)
 
     def flush(self, turn: Callable[[], None]) -> None:

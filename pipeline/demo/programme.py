@@ -48,6 +48,12 @@ class Programme:
         """The start of the earlier hour."""
         return self.start_ms - PAST_DAYS * DAY_MS + 14 * 60 * MINUTE_MS
 
+    @property
+    def total(self) -> int:
+        """How many records there are, those with a mark included."""
+        marked = sum(len(stage.records) for stage in self.stages()) + len(damaged(self.start_ms)) + 1
+        return self.count + marked
+
     def stages(self) -> tuple[Stage, ...]:
         """The attack, the same at every call."""
         return attack(plot(self._scene()), self.start_ms)

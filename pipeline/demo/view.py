@@ -79,7 +79,10 @@ class PlainView:
         self._said = ""
 
     def say(self, text: str) -> None:
-        _put(f"{time.monotonic() - self._started:6.1f} s  {text}")
+        first, *others = text.splitlines()
+        _put(f"{time.monotonic() - self._started:6.1f} s  {first}")
+        for line in others:
+            _put(" " * 10 + line)
 
     def finding(self, detection: Detection) -> None:
         where = ", ".join(detection.entities)
@@ -87,7 +90,8 @@ class PlainView:
         self.say(f"{mark:<9} {detection.level:<8} {_clock(detection.time)}  {detection.title}  ({where})")
 
     def incident(self, incident: Incident) -> None:
-        self.say(f"incident  {' · '.join(_cells(incident, self._lang))}")
+        *cells, findings = _cells(incident, self._lang)
+        self.say(f"incident  {' · '.join(cells)} · revision {incident.revision}, findings: {findings}")
 
     def progress(self, progress: Progress) -> None:
         text = str(progress)

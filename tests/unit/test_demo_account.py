@@ -66,7 +66,7 @@ KEPT = "detections published = detections stored"
          "no finding on its records"),
         (replace(GOOD, detections=[found(1, at(3), ""), *GOOD.detections[1:]]), "delivery", "no finding"),
         (replace(GOOD, detections=[*GOOD.detections, found(4, at(9))], kept_detections=GOOD.kept_detections | {"d4"}),
-         "no false alarm", "1 findings on ordinary records: rule-4"),
+         "no false alarm", "1 finding on ordinary records: rule-4"),
         (replace(GOOD, incidents=GOOD.incidents[1:]), "the attack is one incident", "no incident holds"),
         (replace(GOOD, incidents=[Raised("a", frozenset({"f1"}), ""), Raised("b", frozenset({"f2", "f3"}), "")]),
          "the attack is one incident", "spread over a, b"),

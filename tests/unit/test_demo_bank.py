@@ -99,6 +99,7 @@ def test_the_programme_hides_five_stages_and_one_early_contact() -> None:
     assert marks[DAMAGED] > 10
     assert {stage.name for stage in programme.stages()} <= set(marks)
     assert records == list(programme.records())
+    assert len(records) == programme.total
 
 
 def test_the_stages_come_one_after_the_other() -> None:
