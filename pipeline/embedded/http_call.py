@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from pipeline.embedded.clickhouse_errors import UNKNOWN_SETTING, refused
+from pipeline.embedded.http_form import Table
 
 _SETTING = re.compile(r"[A-Za-z_][\w.]{0,200}")
 _PARAMETER = re.compile(r"param_(\w{1,200})")
@@ -18,7 +19,7 @@ _OWN = frozenset(
     | {"session_id", "session_timeout", "session_check", "close_session", "client_protocol_version"}
     | {"wait_end_of_query", "buffer_size", "compress", "decompress"}
 )
-TABLE_SUFFIXES = ("_format", "_types", "_structure")
+_TABLE_SUFFIXES = ("_format", "_types", "_structure")
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,7 @@ class Call:
     reads_only: bool = False
     bound: Mapping[str, str] = field(default_factory=dict)
     settings: Mapping[str, str] = field(default_factory=dict)
+    tables: Sequence[Table] = ()
 
     @property
     def compress(self) -> bool:
@@ -46,7 +48,7 @@ class Call:
 
 
 def read_call(
-    method: str, headers: Mapping[str, str], parameters: Mapping[str, str], tables: Iterable[str] = ()
+    method: str, headers: Mapping[str, str], parameters: Mapping[str, str], tables: Sequence[Table] = ()
 ) -> Call:
     """The call that a request line and its headers make. Raises EngineError for what the server would refuse.
 
@@ -54,7 +56,7 @@ def read_call(
     """
     if _flag(parameters, "compress") or _flag(parameters, "decompress"):
         raise refused(48, "Blocks in ClickHouse's own compression are not served here; use Content-Encoding")
-    own = _OWN.union(table + suffix for table in tables for suffix in TABLE_SUFFIXES)
+    own = _OWN.union(table.name + suffix for table in tables for suffix in _TABLE_SUFFIXES)
     bound, settings = {}, {}
     for name, value in parameters.items():
         if parameter := _PARAMETER.fullmatch(name):
@@ -77,6 +79,7 @@ def read_call(
         reads_only=method in ("GET", "HEAD"),
         bound=bound,
         settings=settings,
+        tables=tables,
     )
 
 

@@ -24,6 +24,7 @@ from pipeline.embedded.clickhouse_errors import (
 from pipeline.embedded.engine import Engine
 from pipeline.embedded.http_body import PIECE, Body, Pulled, decoded
 from pipeline.embedded.http_call import Call, read_call
+from pipeline.embedded.http_form import read_form
 from pipeline.embedded.statement import Answer, Statements
 
 _THREADS = 24
@@ -104,10 +105,12 @@ class Handler:
         self.running += 1
         try:
             self._admit(request)
-            call = read_call(request.method, request.headers, request.query)
-            coding = http_answer.encoder(request.headers.get("Accept-Encoding", "")) if call.compress else None
-            body = self._body(request)
             async with self._in_flight.share(_size(request)):
+                form = await read_form(request)
+                parameters = {**request.query, **form.fields}
+                call = read_call(request.method, request.headers, parameters, form.tables(parameters))
+                coding = http_answer.encoder(request.headers.get("Accept-Encoding", "")) if call.compress else None
+                body = self._body(request)
                 begun = await self._in_thread(lambda: self._begin(call, body, coding))
             headers |= _described(begun.answer)
             if coding is not None:

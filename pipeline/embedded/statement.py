@@ -20,6 +20,7 @@ from pipeline.embedded.clickhouse_errors import READONLY, SYNTAX_ERROR, EngineEr
 from pipeline.embedded.engine import Engine
 from pipeline.embedded.http_body import HEAD, PIECE, Body
 from pipeline.embedded.http_call import Call
+from pipeline.embedded.http_form import Table
 
 # A longer text is data that should have come as an INSERT's.
 _MAX_TEXT = 64 << 20
@@ -139,8 +140,23 @@ def _prepare(connection: Any, call: Call, held: contextlib.ExitStack, *, binds: 
         settings |= {f"param_{name}": value for name, value in call.bound.items()}
     readonly = settings.pop("readonly", None)
     _set(connection, settings)
+    for table in call.tables:
+        _fill(connection, table)
+        if call.session_id:  # any other connection takes it along when it closes
+            held.callback(connection.query, f"DROP TEMPORARY TABLE {_name(table.name)}", "Null")
     if readonly is not None:  # the last one: after it nothing can be set
         _set(connection, {"readonly": readonly})
+
+
+def _fill(connection: Any, table: Table) -> None:
+    """Make a table that comes with the request: temporary, so only this connection sees it."""
+    create = f"CREATE TEMPORARY TABLE {_name(table.name)} ({table.columns})"
+    if connection.classify_query(create)["statement_count"] != 1:
+        raise refused(SYNTAX_ERROR, f"Syntax error in the structure of the external table {table.name}")
+    connection.query(create, "Null")
+    stream = connection.send_insert(f"INSERT INTO {_name(table.name)}", table.format)
+    connection.insert_append(stream, table.data)
+    connection.insert_done(stream)
 
 
 def _judge(connection: Any, call: Call, text: bytes) -> str:
