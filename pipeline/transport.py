@@ -28,14 +28,14 @@ What keeps this true, each with a test in tests/unit/test_transport*.py or tests
 - Nothing is ever sought in a live consumer. Positions are placed in `perform_seek` alone, which Faust calls after
   every assignment with the flow stopped; each call begins an *epoch*, and what was fetched in another is dropped.
 - Before partitions are given away, and at stop, what is under work may finish and be committed, in bounded time.
-- A topic that was deleted and created again is noticed within two seconds: its log id is read before every commit.
+- A topic that was deleted and created again is noticed: its log id is read before every commit, and every two seconds.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import faust
@@ -47,7 +47,7 @@ from faust.types.tuples import ConsumerMessage
 
 from pipeline.transport_bounds import BoundedConsumer
 from pipeline.transport_cursor import Cursor, CursorStatus, Flight, Partition
-from pipeline.transport_logs import LogChangedError, LogWatch
+from pipeline.transport_logs import FRESH_S, LogChangedError, LogWatch
 from pipeline.transport_start import find_starts
 from pipeline.transport_thread import DENIED, ConsumerThread, Taken
 from schemas.errors import RefusedError, UnreachableError
@@ -235,26 +235,23 @@ class Consumer(BoundedConsumer):
         async with self._committing:
             self._advance()
             cursors = dict(self._cursors)
+            runs = {tp: (at, cursor.log) for tp, cursor in cursors.items() if (at := cursor.committable()) is not None}
+            read = [(tp.topic, cursor.log) for tp, cursor in cursors.items()]
             try:
-                if not await self._watch.hold(((tp.topic, cursor.log) for tp, cursor in cursors.items()), COMMIT_S):
-                    return False
+                same = await self._watch.hold(read, COMMIT_S, fresh=0.0 if runs else FRESH_S)
             except LogChangedError:
                 self._forget()
                 raise
-            return await self._commit_runs(cursors)
-
-    async def _commit_runs(self, cursors: Mapping[TP, Cursor]) -> bool:
-        runs = {tp: (end, cursor.log) for tp, cursor in cursors.items() if (end := cursor.committable()) is not None}
-        if not runs:
-            return False
-        try:
-            confirmed = await self._thread.run(self._thread.commit_positions(runs), COMMIT_S)
-        except (KafkaError, TimeoutError, ConsumerStoppedError) as error:
-            log.warning("commit failed, to be tried again", error=type(error).__name__, partitions=len(runs))
-            return False
-        for tp in confirmed:
-            cursors[tp].confirm(runs[tp][0])
-        return bool(confirmed)
+            if not same or not runs:
+                return False
+            try:
+                confirmed = await self._thread.run(self._thread.commit_positions(runs), COMMIT_S)
+            except (KafkaError, TimeoutError, ConsumerStoppedError) as error:
+                log.warning("commit failed, to be tried again", error=type(error).__name__, partitions=len(runs))
+                return False
+            for tp in confirmed:
+                cursors[tp].confirm(runs[tp][0])
+            return bool(confirmed)
 
 
 class Transport(driver.Transport):  # type: ignore[misc] # Faust publishes no types

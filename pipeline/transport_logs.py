@@ -1,4 +1,4 @@
-"""Whether a topic is still the log that we read, asked before every commit and at most every two seconds.
+"""Whether a topic is still the log that we read, asked before every commit, and every two seconds without one.
 
 A topic that is deleted and created again under a running consumer keeps its name and its offsets' look: the consumer
 reads on in the middle of the new log and would commit there. Nothing in fetching tells; only the topic's id does.
@@ -15,7 +15,7 @@ import structlog
 from pipeline.transport_options import LogNames
 from schemas.errors import QorganError, RefusedError, UnreachableError
 
-#: Seconds for which an answer holds.
+#: Seconds for which an answer holds while there is nothing to commit.
 FRESH_S = 2.0
 
 log = structlog.get_logger("transport")
@@ -40,12 +40,14 @@ class LogWatch:
         self._asked = dict.fromkeys(wanted, self._clock())
         return dict(zip(wanted, found, strict=True))
 
-    async def hold(self, read: Iterable[tuple[str, str]], timeout: float) -> bool:
+    async def hold(self, read: Iterable[tuple[str, str]], timeout: float, *, fresh: float = FRESH_S) -> bool:
         """Whether every (topic, log) that is read is still so. False when it cannot be told now: commit nothing then.
 
-        Raises LogChangedError.
+        An answer younger than `fresh` seconds will do; before a commit none will, since the embedded broker keeps no
+        trace of the log in a commit and would hand its successor an offset of the wrong one. Raises LogChangedError.
         """
-        stale = [(topic, name) for topic, name in set(read) if self._clock() - self._asked.get(topic, 0.0) >= FRESH_S]
+        asked, now = self._asked, self._clock()
+        stale = [(topic, name) for topic, name in set(read) if now - asked.get(topic, -fresh) >= fresh]
         if not stale:
             return True
         try:
@@ -54,11 +56,11 @@ class LogWatch:
         except (UnreachableError, RefusedError, TimeoutError) as error:
             log.warning("commit withheld: the topic's id cannot be read", error=str(error) or "no answer in time")
             return False
-        for (topic, name), now in zip(stale, found, strict=True):
-            if now != name:
+        for (topic, name), present in zip(stale, found, strict=True):
+            if present != name:
                 raise LogChangedError(
-                    f"Topic {topic} was deleted and created again while it was read (log {name} is now {now}). "
+                    f"Topic {topic} was deleted and created again while it was read (log {name} is now {present}). "
                     "What was under work is dropped; the restart reads the new log from its first position."
                 )
-            self._asked[topic] = self._clock()
+            asked[topic] = now
         return True

@@ -29,7 +29,7 @@ from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 
 from pipeline.transport_options import Limits, TransportOptions
-from schemas.errors import RefusedError, UnreachableError
+from schemas.errors import QorganError, RefusedError, UnreachableError
 
 T = TypeVar("T")
 
@@ -88,6 +88,10 @@ class BoundedThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc] # Faus
 
     def on_crash(self, msg: str, *fmt: Any, **kwargs: Any) -> None:
         """Nothing: mode would print a trace; the error is raised where the app is served."""
+
+    def _start_thread(self) -> None:
+        with contextlib.suppress(QorganError):  # raised where the thread was started; not once more from the thread
+            super()._start_thread()
 
     def _stopped_set(self) -> None:
         with contextlib.suppress(RuntimeError):  # after a crash the thread's loop may be closed already

@@ -24,7 +24,7 @@ def clock() -> Clock:
     return Clock()
 
 
-async def test_the_topic_is_asked_at_most_every_two_seconds(clock: Clock) -> None:
+async def test_without_a_commit_the_topic_is_asked_every_two_seconds(clock: Clock) -> None:
     logs = FakeLogs({"raw": "a"})
     watch = LogWatch(logs, clock)
     assert await watch.names(["raw", "raw"]) == {"raw": "a"}
@@ -34,6 +34,17 @@ async def test_the_topic_is_asked_at_most_every_two_seconds(clock: Clock) -> Non
     clock.now += FRESH_S
     assert await watch.hold([("raw", "a")], 1.0)
     assert logs.asked == ["raw", "raw"]
+
+
+async def test_before_a_commit_an_old_answer_does_not_count(clock: Clock) -> None:
+    """The topic was created again within the two seconds: the commit would go into the new log."""
+    logs = FakeLogs({"raw": "a"})
+    watch = LogWatch(logs, clock)
+    await watch.names(["raw"])
+    logs.names["raw"] = "b"
+    assert await watch.hold([("raw", "a")], 1.0)
+    with pytest.raises(LogChangedError):
+        await watch.hold([("raw", "a")], 1.0, fresh=0.0)
 
 
 async def test_a_topic_created_again_is_an_error_that_says_what_happens(clock: Clock) -> None:
