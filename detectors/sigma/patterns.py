@@ -35,16 +35,22 @@ class PatternError(ValueError):
     """RE2 refuses this expression; the text says why."""
 
 
+def compiled(written: str) -> Any:
+    """RE2's object for an expression over UTF-8. Raises PatternError."""
+    try:
+        return re2.compile(written.encode(), options=OPTIONS)
+    except UnicodeEncodeError:
+        raise PatternError("it is not UTF-8") from None
+    except re2.error as error:
+        said = error.args[0] if error.args else b""
+        reason = said.decode("utf-8", "replace") if isinstance(said, bytes) else str(said)
+        raise PatternError(f"RE2 says {reason!r}") from None
+
+
 @lru_cache(maxsize=4096)
 def searcher(pattern: str, flags: str) -> Callable[[str], bool]:
     """A function that says whether the expression is found in a text. Raises PatternError."""
-    written = f"(?{flags}){pattern}" if flags else pattern
-    try:
-        search = re2.compile(written.encode(), options=OPTIONS).search
-    except (re2.error, UnicodeEncodeError) as error:
-        reason = error.args[0] if error.args else "not UTF-8"
-        raise PatternError(reason.decode("utf-8", "replace") if isinstance(reason, bytes) else str(reason)) from None
-
+    search = compiled(f"(?{flags}){pattern}" if flags else pattern).search
     # Bytes spare the binding's translation of offsets; surrogates, which no parser should give, are then no match.
     return lambda text: search(text.encode("utf-8", "surrogatepass")) is not None
 

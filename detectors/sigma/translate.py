@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
-import re2
 from sigma import types as sigma
 from sigma.conditions import (
     ConditionAND,
@@ -24,7 +23,7 @@ from sigma.policy import SigmaPolicy
 from sigma.rule import SigmaRule
 
 from detectors.sigma.fields import fold
-from detectors.sigma.patterns import MANY, ONE, OPTIONS, PatternError, searcher
+from detectors.sigma.patterns import MANY, ONE, PatternError, compiled, searcher
 from detectors.sigma.rule import Node
 
 #: Nested deeper, a condition could not be compiled to Python; SigmaHQ's deepest is 6.
@@ -43,14 +42,21 @@ class UntranslatableError(ValueError):
 class _Engine:
     """What pySigma asks of an engine of regular expressions: RE2 with our bounds, and silent."""
 
+    error = PatternError
+
     def compile(self, pattern: str, flags: int = 0) -> Any:
         letters = "".join(letter for letter, flag in (("i", 2), ("m", 8), ("s", 16)) if flags & flag)
-        return re2.compile(f"(?{letters}){pattern}" if letters else pattern, options=OPTIONS)
+        return _Compiled(compiled(f"(?{letters}){pattern}" if letters else pattern))
 
-    @property
-    def error(self) -> type[Exception]:
-        failure: type[Exception] = re2.error
-        return failure
+
+class _Compiled:
+    """pySigma asks compiled selectors (`1 of sel*`) whether they match a name; ours take bytes."""
+
+    def __init__(self, pattern: Any) -> None:
+        self._pattern = pattern
+
+    def fullmatch(self, text: str) -> Any:
+        return self._pattern.fullmatch(text.encode())
 
 
 _POLICY: Final = SigmaPolicy(regex_engine=_Engine())
@@ -70,7 +76,7 @@ class Translated:
             raise UntranslatableError(str(error).removesuffix(".")) from None
         except RecursionError:
             raise UntranslatableError("the condition nests too deeply") from None
-        except (AttributeError, KeyError, TypeError, ValueError, re2.error) as error:
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise UntranslatableError(f"not the shape of a Sigma rule ({error})") from None
         trees = [_tree(condition, 0) for condition in conditions]
         self.tree = _joined("or", trees)
@@ -198,7 +204,7 @@ def _regex(field: str | None, value: sigma.SigmaRegularExpression) -> Node:
     try:
         searcher(pattern, flags)
     except PatternError as error:
-        raise UntranslatableError(f"RE2 cannot carry out the regular expression {pattern[:80]!r}: {error}") from None
+        raise UntranslatableError(f"Regular expression {pattern[:80]!r} is invalid: {error}") from None
     return ["re", field, pattern, flags]
 
 
