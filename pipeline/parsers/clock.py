@@ -43,7 +43,7 @@ def _of_text(text: str, zone: tzinfo) -> int:
         except (ValueError, OverflowError):
             return _of_text(text[:-4] + "Z", zone) if text.endswith(" UTC") else 0
     if text.startswith("/Date("):
-        text = text[6:].partition(")")[0]
+        text = text[6:].partition(")")[0].partition("+")[0]  # a zone here changes how it is shown, not when it was
     try:
         return _of_number(float(text)) if 9 <= len(text) <= 24 else 0
     except ValueError:
@@ -60,11 +60,12 @@ def _utc_second(text: str) -> int:
 
 
 def _of_number(number: float) -> int:
-    """Seconds, milliseconds, microseconds or nanoseconds, told apart by size: all mean a time between 1973 and 5138."""
-    for limit, factor in ((1e11, 1000), (1e14, 1), (1e17, 1e-3), (1e20, 1e-6)):
-        if 1e8 <= number < limit:
-            return int(number * factor)
-    return 0
+    """Seconds, milliseconds, microseconds or nanoseconds, told apart by size: all mean a time after March 1973."""
+    if not 1e8 <= number < 1e20:
+        return 0
+    if number < 1e11:
+        return round(number * 1000)
+    return int(number // (1 if number < 1e14 else 1_000 if number < 1e17 else 1_000_000))
 
 
 def without_year(stamp: str, near_ms: int, zone: tzinfo) -> int:

@@ -54,7 +54,7 @@ class Reader:
     def __init__(self, settings: Settings) -> None:
         try:
             self._zone = ZoneInfo(settings.timezone)
-        except (OSError, ValueError):
+        except (OSError, ValueError, KeyError):
             raise RefusedError(f"timezone: {settings.timezone!r} is no time zone (try Asia/Almaty).") from None
         for entry in settings.topics:
             if entry.format != "detect" and entry.format not in SHAPES:
@@ -160,7 +160,7 @@ def _deep(doc: dict[str, Any]) -> bool:
             values = outer.values() if type(outer) is dict else outer
             inner += [value for value in values if type(value) in _NESTING]
         level = inner
-    return True
+    return bool(level)
 
 
 def _other(raw: bytes, named: Shape | None) -> tuple[Shape, Any]:

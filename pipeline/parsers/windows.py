@@ -143,6 +143,9 @@ def windows(fields: dict[str, Any], raw: bytes, form: Format, own_ms: int) -> Ev
         if number:
             fields["EventID"] = number
     channel = get("Channel")
+    # To look at every name costs; NXLog's flat records have such names in channels like `… Windows Defender/…`.
+    if (form is not NXLOG or (type(channel) is str and " " in channel)) and " " in "".join(fields):
+        fields.update(without_spaces(fields))
     known = windows_source(channel, number) if type(channel) is str else windows_source("", number)
     return Event(
         0,
@@ -162,3 +165,9 @@ def windows(fields: dict[str, Any], raw: bytes, form: Format, own_ms: int) -> Ev
         _COMMAND(get),
         _DOMAIN(get),
     )
+
+
+def without_spaces(fields: dict[str, Any]) -> dict[str, Any]:
+    """Fields whose names hold spaces, in both ways that rules write them: `ThreatName`, `Feature_Name`."""
+    spaced = [(name, value) for name, value in fields.items() if " " in name]
+    return {name.replace(" ", joint): value for name, value in spaced for joint in ("", "_")}
