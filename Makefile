@@ -56,7 +56,7 @@ docs: $(VENV)/.dev ## render what is rendered from the code: metrics, settings, 
 lock: $(VENV)/.dev ## both lock files, anew from pyproject.toml
 	@for set in "requirements.lock:--extra build" "requirements-dev.lock:--extra build --extra dev"; do \
 	  $(BIN)/uv pip compile pyproject.toml $${set#*:} --universal --python-version 3.11 --generate-hashes --quiet \
-	    --no-annotate --no-header --no-emit-index-url --no-emit-find-links --output-file $${set%%:*} > /dev/null || exit 1; \
+	    --no-annotate --no-header --output-file $${set%%:*} > /dev/null || exit 1; \
 	done
 
 # ---------------------------------------------------------------------------------------------------------------

@@ -67,7 +67,6 @@ METRICS: tuple[Metric, ...] = (
     Metric("role_ready", "gauge", "1 when joined or standing by, with rules loaded", ("role",)),
     Metric("role_active", "gauge", "1 while this process holds partitions of its role's topics", ("role",)),
     Metric("start_seconds", "gauge", "From start to the first batch", ("phase",)),
-    Metric("broker_held_bytes", "gauge", "Bytes that the embedded broker holds"),
 )
 
 

@@ -63,7 +63,10 @@ class Settings(BaseSettings):
         default=SecretStr("http://qorgan@127.0.0.1:8123"),
         description="ClickHouse's URL, http[s]://user:password@host:port",
     )
-    clickhouse_password_file: Path | None = Field(default=None, description="file that holds ClickHouse's password")
+    clickhouse_password_file: Path | None = Field(
+        default=None,
+        description="file that holds ClickHouse's password; none, on loopback: the embedded store's in state_dir",
+    )
     clickhouse_ca: Path | None = Field(default=None, description="file of the authority of ClickHouse's certificate")
     clickhouse_timeout: float = Field(default=30.0, gt=0, description="seconds until a request to ClickHouse fails")
     events_days: int = Field(
@@ -157,8 +160,11 @@ class Settings(BaseSettings):
         """ClickHouse's URL taken apart, with the password from its file where one is named."""
         url = urlsplit(self.clickhouse.get_secret_value())
         password = unquote(url.password or "")
+        own = self.state_dir / "store" / "password"
         if self.clickhouse_password_file is not None:
             password = _secret(self.clickhouse_password_file, "clickhouse_password_file")
+        elif not password and url.hostname in ("127.0.0.1", "localhost") and own.is_file():
+            password = _secret(own, "state_dir")
         port = url.port or (8443 if url.scheme == "https" else 8123)
         return StoreAddress(
             secure=url.scheme == "https",

@@ -15,7 +15,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from pipeline.cli import about, ask, bench, content, demo, operate, recorded
+from pipeline.cli import about, ask, bench, content, demo, hunt, operate, recorded
 from schemas.errors import Exit, QorganError
 
 EXIT_CODES = {
@@ -82,6 +82,7 @@ app.command()(demo.demo)
 app.command()(operate.up)
 app.command()(recorded.detect)
 app.command()(recorded.publish)
+app.command()(hunt.hunt)
 app.add_typer(ask.incidents, name="incidents")
 app.command()(ask.query)
 app.add_typer(content.rules, name="rules")
