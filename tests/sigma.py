@@ -24,7 +24,7 @@ PROCESS = Source("windows", "", SYSMON, 1)
 ANY = Source("windows", "", "application", 0)
 
 
-def rule_text(detection: Mapping[str, Any], **also: Any) -> bytes:
+def rule_text(detection: Mapping[str, Any], /, **also: Any) -> bytes:
     """A rule file. `also` overrides what stands beside the detection."""
     said: dict[str, Any] = {
         "title": "A test",
@@ -36,14 +36,14 @@ def rule_text(detection: Mapping[str, Any], **also: Any) -> bytes:
     return yaml.safe_dump(said | also, allow_unicode=True, sort_keys=False).encode()
 
 
-def rule(detection: Mapping[str, Any], **also: Any) -> Rule:
+def rule(detection: Mapping[str, Any], /, **also: Any) -> Rule:
     """A rule that must load."""
     loaded = load("test.yml", rule_text(detection, **also))
     assert not loaded.refused, loaded.refused
     return loaded.rules[0]
 
 
-def refusal(detection: Mapping[str, Any], **also: Any) -> str:
+def refusal(detection: Mapping[str, Any], /, **also: Any) -> str:
     """The sentence with which a rule is refused."""
     loaded = load("test.yml", rule_text(detection, **also))
     assert not loaded.rules

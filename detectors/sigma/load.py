@@ -85,7 +85,9 @@ def _documents(data: bytes) -> Iterator[tuple[Any, _Lines]]:
     if len(data) > MAX_BYTES:
         raise _RefusedError(0, f"the file has {len(data):,} bytes; a rule file has at most {MAX_BYTES:,}")
     try:
-        loader = yaml.CSafeLoader(data.decode("utf-8-sig"))
+        text = data.decode("utf-8-sig")
+        _limit_depth(text)
+        loader = yaml.CSafeLoader(text)
     except UnicodeDecodeError as error:
         raise _RefusedError(data.count(b"\n", 0, error.start) + 1, "the file is not UTF-8") from None
     except yaml.YAMLError as error:
@@ -123,28 +125,39 @@ def _problem(error: yaml.YAMLError) -> str:
     return str(getattr(error, "problem", None) or error).splitlines()[0][:200]
 
 
+def _limit_depth(text: str) -> None:
+    """Refuse what nests too deeply before nodes are made of it: libyaml's binding recurses in C and would crash."""
+    depth = 0
+    for event in yaml.parse(text, yaml.CSafeLoader):
+        if isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+            if depth > MAX_NESTING:
+                line = event.start_mark.line + 1 if event.start_mark else 0
+                raise _RefusedError(line, f"nested more than {MAX_NESTING} deep")
+        elif isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
+
+
 def _weigh(root: yaml.Node) -> None:
     """Count the nodes with every alias written out, and find keys that stand twice. Raises _RefusedError."""
     count = 0
-    stack = [(root, 0)]
+    stack = [root]
     while stack:
-        node, depth = stack.pop()
+        node = stack.pop()
         count += 1
         line = node.start_mark.line + 1
         if count > MAX_NODES:
             raise _RefusedError(line, f"with its aliases the document has more than {MAX_NODES:,} nodes")
-        if depth > MAX_NESTING:
-            raise _RefusedError(line, f"nested more than {MAX_NESTING} deep")
         if isinstance(node, yaml.SequenceNode):
             if len(node.value) > MAX_LIST:
                 raise _RefusedError(line, f"a list of {len(node.value):,} values; at most {MAX_LIST:,} are taken")
-            stack += [(child, depth + 1) for child in node.value]
+            stack += node.value
         elif isinstance(node, yaml.MappingNode):
             keys = [key.value for key, _ in node.value if isinstance(key.value, str)]
             if len(set(keys)) < len(keys):
                 twice = next(key for key in keys if keys.count(key) > 1)
                 raise _RefusedError(line, f"the key {twice[:80]!r} stands twice")
-            stack += [(child, depth + 1) for pair in node.value for child in pair]
+            stack += [child for pair in node.value for child in pair]
 
 
 def _rule(name: str, data: bytes, number: int, document: Any, lines: _Lines) -> Rule:
