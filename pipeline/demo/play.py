@@ -31,7 +31,7 @@ from sinks.journal.files import read, verify
 
 #: Slow enough to watch, fast enough that a day of the bank takes seconds; a user's own events go at full speed.
 RATE: Final = 4_000.0
-START_S: Final = 120.0
+START_S: Final = 180.0
 STORE_S: Final = 300.0
 SETTLE_S: Final = 60.0
 #: Nothing new for so long, and nothing left to read: nothing more is to be expected.
@@ -91,6 +91,8 @@ class Performance:
         self._phase("Waiting for the workers")
         if not self._until(self._premises.ready, START_S):
             raise QorganError(f"The workers are not ready after {START_S:.0f} s: is the machine very busy? Try again.")
+        rules, refused = self._premises.rules()
+        self._view.say(f"Rules in force: {rules:,.0f}" + (f"; refused: {refused:,.0f}" if refused else "") + ".")
         self._phase("Publishing")
         self._press.publish(self._records(), 0.0 if self._named else RATE, self._turn)
         self._phase("Storing what is left")
@@ -134,10 +136,7 @@ class Performance:
         file.write_text(indicator_file())
         self._view.say(f"A new indicator arrives; the same as: qorgan hunt --indicators {file.name} --since 92d")
         done = hunt(self._premises.settings, (file,), since=92 * 86_400)
-        self._view.say(
-            f"The hunt asked {done.days} days of stored events, read {done.events} of them again "
-            f"and found {done.detections} in {done.seconds:.1f} s."
-        )
+        self._view.say(f"The hunt took {done.seconds:.1f} s; records uncovered: {done.detections}.")
 
     def _settle(self) -> None:
         """Until everything is judged and nothing new has come for a while."""
@@ -221,11 +220,10 @@ async def _log_ids(logs: Logs, topics: Sequence[str]) -> dict[str, str]:
 
 
 def _introduction(wish: Wish, folder: str) -> str:
-    what = (
-        f"your own events from {len(wish.files)} files"
-        if wish.files
-        else f"a working day of a simulated bank (200 hosts, 500 people, {wish.events:,} events) with an attack in it"
-    )
+    names = [Path(file).name for file in wish.files]
+    what = f"a working day of a simulated bank (200 hosts, 500 people, {wish.events:,} events) with an attack in it"
+    if names:
+        what = f"your own events ({', '.join(names[:3])}{' …' if names[3:] else ''})"
     return (
         f"This starts a whole Qorgan on this machine: a broker, a store and three workers, on free ports of loopback.\n"
         f"It publishes {what}, shows what is found, and settles the account.\n"

@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from pipeline.bench.rig import Rig, rig
+from pipeline.bench.rig import Rig, Worker, rig
 from pipeline.health import PORT_OF
 from pipeline.journal import journal_folder
 from pipeline.settings import Settings, load
 from pipeline.topics import ensure
-from schemas.errors import QorganError
+from schemas.errors import Exit, QorganError, RefusedError
 
 #: Lines of a dead worker's log that are shown.
 LAST_LINES: Final = 12
@@ -38,11 +38,7 @@ class Premises:
                 raise QorganError(f"The {what} ended unexpectedly (code {child.process.poll()}).")
         for worker in self.rig.workers:
             if not worker.alive:
-                last = worker.log.read_text(errors="replace").splitlines()[-LAST_LINES:]
-                code = worker.process.poll()
-                raise QorganError(
-                    f"The {worker.role} worker ended unexpectedly (code {code}). Its last lines:\n" + "\n".join(last)
-                )
+                raise _ended(worker)
 
     def ready(self) -> bool:
         """Whether every worker says that it is."""
@@ -51,6 +47,11 @@ class Premises:
     def unjudged(self) -> float:
         """Records that ingest has not judged yet, by its own metrics."""
         return self.rig.workers[0].total("qorgan_detect_lag_records")
+
+    def rules(self) -> tuple[float, float]:
+        """How many rules ingest has in force, and how many it refused."""
+        ingest = self.rig.workers[0]
+        return ingest.total("qorgan_rules_loaded"), ingest.total("qorgan_rules_refused")
 
     def addresses(self) -> Iterator[str]:
         """Where to look at what."""
@@ -69,6 +70,17 @@ class Premises:
             while True:
                 self.check()
                 time.sleep(1)
+
+
+def _ended(worker: Worker) -> QorganError:
+    """What to say of a worker that is gone: its own sentence where it refused to start, else its last lines."""
+    code = worker.process.poll()
+    last = worker.log.read_text(errors="replace").splitlines()[-LAST_LINES:]
+    if code == Exit.REFUSED and last:
+        return RefusedError(last[-1].removeprefix("qorgan: "))
+    return QorganError(
+        f"The {worker.role} worker ended unexpectedly (code {code}). Its last lines:\n" + "\n".join(last)
+    )
 
 
 @contextlib.contextmanager
