@@ -32,6 +32,7 @@ MAX_FILES: Final = 50_000
 MAX_TOTAL: Final = 256 << 20
 SUFFIXES: Final = (".yml", ".yaml")
 
+_READABLE: Final = "Give this user the right to read it, or take it out"
 _CACHE_FILE: Final = "sigma-rules.json"
 
 
@@ -91,8 +92,8 @@ def check_rules(paths: Sequence[Path], cache_dir: Path | None = None, zone: tzin
     )
 
 
-def _texts(paths: Sequence[Path]) -> Iterator[tuple[str, bytes]]:
-    """Name and bytes of every rule file, in a stable order, each file once. Raises RefusedError."""
+def _texts(paths: Sequence[Path]) -> Iterator[tuple[str, bytes | Refusal]]:
+    """Every rule file's name, in a stable order and once, with its bytes or why there are none. Raises RefusedError."""
     if not paths:
         for entry in sorted(resources.files("detectors.sigma").joinpath("rules").iterdir(), key=lambda e: e.name):
             if entry.name.endswith(SUFFIXES):
@@ -102,14 +103,12 @@ def _texts(paths: Sequence[Path]) -> Iterator[tuple[str, bytes]]:
     total = 0
     for file in (file for path in paths for file in _files(path)):
         try:
-            with file.open("rb") as opened:
-                about = os.fstat(opened.fileno())
-                if (about.st_dev, about.st_ino) in seen or not stat.S_ISREG(about.st_mode):
-                    continue
-                seen.add((about.st_dev, about.st_ino))
-                data = opened.read(MAX_BYTES + 1)
+            data = _read(file, seen)
         except OSError as error:
-            raise RefusedError(f"The rule file {file} cannot be read: {error.strerror}.") from None
+            yield str(file), Refusal(str(file), 0, f"the file cannot be read ({error.strerror})", _READABLE)
+            continue
+        if data is None:
+            continue
         total += len(data)
         if len(seen) > MAX_FILES or total > MAX_TOTAL:
             raise RefusedError(
@@ -117,6 +116,19 @@ def _texts(paths: Sequence[Path]) -> Iterator[tuple[str, bytes]]:
                 f"{', '.join(map(str, paths))}. Name the folders that hold rules."
             )
         yield str(file), data
+
+
+def _read(file: Path, seen: set[tuple[int, int]]) -> bytes | None:
+    """A file's bytes, None for one read before. A pipe or device would block or never end, so it is not waited for."""
+    descriptor = os.open(file, os.O_RDONLY | os.O_NONBLOCK)
+    with os.fdopen(descriptor, "rb") as opened:
+        about = os.fstat(descriptor)
+        if not stat.S_ISREG(about.st_mode):
+            raise OSError(0, "not a regular file")
+        if (about.st_dev, about.st_ino) in seen:
+            return None
+        seen.add((about.st_dev, about.st_ino))
+        return opened.read(MAX_BYTES + 1)
 
 
 def _files(path: Path) -> Iterable[Path]:
@@ -147,8 +159,10 @@ class _Cache:
         self._used: dict[str, Any] = {}
         self.changed = False
 
-    def loaded(self, name: str, data: bytes) -> Loaded:
+    def loaded(self, name: str, data: bytes | Refusal) -> Loaded:
         """What a file holds, from the cache or read now."""
+        if isinstance(data, Refusal):
+            return Loaded((), (data,))
         key = hashlib.blake2b(data, digest_size=16).hexdigest()
         entry = self._known.get(key)
         if entry is not None:
