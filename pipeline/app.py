@@ -1,4 +1,4 @@
-"""The Faust app of a role, and its life from the first step to the exit code.
+"""The Faust app of a role, and its life from the first connection to the last commit.
 
 Faust is kept to what it is good at: the group, assignments, supervision, timers. No web server, no leader election,
 no tables, no producer of its own (results go through `pipeline.delivery`), no settings from the environment.
@@ -7,13 +7,8 @@ no tables, no producer of its own (results go through `pipeline.delivery`), no s
 from __future__ import annotations
 
 import asyncio
-import os
-import signal
-import threading
-from collections.abc import Callable
 from typing import Any, Literal
 
-import structlog
 from faust.app.base import App, BootStrategy
 from faust.transport.drivers import aiokafka as driver
 from mode import CrashingSupervisor
@@ -25,7 +20,7 @@ from pipeline.settings import Settings
 from pipeline.transport_bounds import BoundedConsumer, TakenSensor
 from pipeline.transport_options import BeforeRelease, DetectionGap, Limits, LogNames, StoredLog, TransportOptions
 from pipeline.transport_thread import BoundedThread
-from schemas.errors import Exit, QorganError, RefusedError
+from schemas.errors import RefusedError
 
 ROLES = ("ingest", "correlate", "respond")
 #: A join on the embedded broker takes half of the session timeout.
@@ -39,10 +34,10 @@ HELD_FETCHES = 4
 #: What ingest lets the broker collect before it answers, at most for FETCH_WAIT_MS; the rest answer at once.
 INGEST_MIN_BYTES = 256 << 10
 FETCH_WAIT_MS = 100
+#: How soon a topic's new partitions are noticed, milliseconds.
+METADATA_MS = 30_000
 #: Seconds of silence after which the group expels a worker whose agent is stuck.
 STUCK_S = 300.0
-
-log = structlog.get_logger("app")
 
 
 class RoleBoot(BootStrategy):  # type: ignore[misc] # Faust publishes no types
@@ -128,6 +123,7 @@ def build_app(
         broker_max_poll_records=settings.batch_records,
         consumer_max_fetch_size=settings.fetch_bytes,
         consumer_auto_offset_reset="earliest",
+        consumer_metadata_max_age_ms=METADATA_MS,
         processing_guarantee="at_least_once",
         agent_supervisor=CrashingSupervisor,
         stream_wait_empty=True,
@@ -174,16 +170,15 @@ def records(app: Any, *topics: str) -> Any:
     )
 
 
-async def serve(app: Any, stopping: asyncio.Event, leaving: Callable[[], None] = lambda: None) -> None:
-    """Run the app until `stopping` is set or it crashes; it has stopped when this returns.
+async def serve(app: Any, stopping: asyncio.Event) -> None:
+    """Run the app until `stopping` is set or it crashes; it has stopped when this returns, in about `stop_timeout`.
 
-    `leaving` is called when the stop begins. Raises what the app crashed of: the error of an agent, LogChangedError,
-    UnreachableError, RefusedError.
+    Raises what the app crashed of: the error of an agent, LogChangedError, UnreachableError, RefusedError. The
+    process must then end: what was not acknowledged is read again by its successor.
     """
     running = asyncio.create_task(_live(app))
     told = asyncio.create_task(stopping.wait())
     await asyncio.wait([running, told], return_when=asyncio.FIRST_COMPLETED)
-    leaving()
     told.cancel()
     await app.stop()
     running.cancel()
@@ -197,33 +192,3 @@ async def serve(app: Any, stopping: asyncio.Event, leaving: Callable[[], None] =
 async def _live(app: Any) -> None:
     await app.start()
     await app.wait_until_stopped()
-
-
-def run_app(app: Any, settings: Settings) -> int:
-    """Serve until SIGTERM, SIGINT or a crash; returns the exit code, at most `stop_timeout` seconds after.
-
-    Should anything keep it from stopping, the process ends itself then: what was not committed is read again, so
-    nothing is lost by it.
-    """
-    return asyncio.run(_run(app, settings.stop_timeout))
-
-
-async def _run(app: Any, stop_timeout: float) -> int:
-    stopping = asyncio.Event()
-    for signum in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(signum, stopping.set)
-    try:
-        await serve(app, stopping, lambda: _end_after(stop_timeout))
-    except QorganError as error:
-        log.error(str(error))  # noqa: TRY400 - a sentence for a person; the trace adds nothing to it
-        return error.exit
-    except Exception:
-        log.exception("the worker ends; what it had under work is read again after the restart")
-        return Exit.FAILED
-    return Exit.OK
-
-
-def _end_after(seconds: float) -> None:
-    timer = threading.Timer(seconds, os._exit, [int(Exit.FAILED)])
-    timer.daemon = True
-    timer.start()

@@ -47,20 +47,11 @@ async def _tie(options: TransportOptions, tp: TP, known: Known, ends: bool) -> F
 
 
 def _tell(options: TransportOptions, tp: TP, found: Found, start: Start) -> None:
-    if start.gap and found.committed is not None:
-        log.error(
-            "records left the log unjudged",
-            topic=tp.topic,
-            partition=tp.partition,
-            missing=start.position - found.committed,
-        )
-        if options.on_detection_gap is not None:
-            options.on_detection_gap((tp.topic, tp.partition), found.committed, start.position)
-    elif found.committed is not None and start.committed is None:
-        log.warning(
-            "the committed offset is of another log, or beyond this one: reading from the log's first position",
-            topic=tp.topic,
-            partition=tp.partition,
-            committed=found.committed,
-            first=start.position,
-        )
+    if found.committed is None or start.committed is not None:
+        return
+    if start.gap and options.on_detection_gap is not None:
+        options.on_detection_gap((tp.topic, tp.partition), found.committed, start.position)
+        return
+    why = "records left the log unjudged" if start.gap else "the committed offset is not of this log"
+    place = {"topic": tp.topic, "partition": tp.partition}
+    log.warning(f"{why}: reading from its first position", **place, committed=found.committed, first=start.position)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import signal
 import subprocess
 import sys
 import tempfile
@@ -20,15 +21,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from aiokafka import AIOKafkaProducer
-from confluent_kafka import ConsumerGroupTopicPartitions
-from confluent_kafka import TopicPartition as ConfluentPartition
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka.structs import TopicPartition
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
-from pipeline.app import build_app, group_of, run_app, serve
+from pipeline.app import build_app, group_of, serve
 from pipeline.settings import Settings
 from pipeline.transport import batches
+from schemas.errors import Exit
 from schemas.event import RecordBatch
 
 SESSION_S = 2.0
@@ -56,13 +57,28 @@ def delete(kafka: str, topic: str) -> None:
     admin.delete_topics([topic])[topic].result(20)
 
 
-def committed(kafka: str, settings: Settings, topic: str, partitions: int = 1) -> dict[int, tuple[int, str]]:
-    """What the broker has for the ingest group: partition → (offset, metadata), without those that have none."""
-    admin = AdminClient({"bootstrap.servers": kafka})
-    asked = [ConfluentPartition(topic, partition) for partition in range(partitions)]
-    group = group_of(settings, "ingest")
-    found = admin.list_consumer_group_offsets([ConsumerGroupTopicPartitions(group, asked)])[group].result(20)
-    return {tp.partition: (tp.offset, tp.metadata or "") for tp in found.topic_partitions if tp.offset >= 0}
+async def committed(kafka: str, settings: Settings, topic: str, partitions: int = 1) -> dict[int, tuple[int, str]]:
+    """What the broker has for the ingest group: partition → (offset, metadata), without those that have none.
+
+    By aiokafka: confluent-kafka's answer runs on behind the metadata's end.
+    """
+    async with group_member(kafka, settings) as consumer:
+        asked = [TopicPartition(topic, partition) for partition in range(partitions)]
+        found = await consumer._coordinator.fetch_committed_offsets(asked)
+    return {at.partition: (known.offset, known.metadata or "") for at, known in found.items()}
+
+
+@contextlib.asynccontextmanager
+async def group_member(kafka: str, settings: Settings) -> AsyncIterator[Any]:
+    """A consumer with the group's name that does not join it."""
+    consumer = AIOKafkaConsumer(
+        bootstrap_servers=kafka, group_id=group_of(settings, "ingest"), enable_auto_commit=False
+    )
+    await consumer.start()
+    try:
+        yield consumer
+    finally:
+        await consumer.stop()
 
 
 async def publish(kafka: str, topic: str, values: Iterable[bytes], partitions: int = 1, **options: Any) -> None:
@@ -179,7 +195,9 @@ def processed(processes: Iterable[Process]) -> Counter[str]:
 
 async def until_consuming(kafka: str, settings: Settings, topic: str) -> None:
     """Until a worker has partitions: it commits its start at once."""
-    await until(lambda: bool(committed(kafka, settings, topic)), 30)
+    async with asyncio.timeout(30):
+        while not await committed(kafka, settings, topic):
+            await asyncio.to_thread(time.sleep, 0.1)
 
 
 async def until(condition: Callable[[], bool], seconds: float) -> None:
@@ -189,10 +207,11 @@ async def until(condition: Callable[[], bool], seconds: float) -> None:
             await asyncio.to_thread(time.sleep, 0.1)
 
 
-def main(told: dict[str, Any]) -> int:
+async def serve_process(told: dict[str, Any]) -> int:
+    """Read until SIGTERM or a crash; the exit code."""
     settings = Settings(**told["settings"], state_dir=Path(tempfile.gettempdir()))
     app = build_app(settings, "ingest", "batch", fast_join=True)
-    out = Path(told["out"]).open("a")  # noqa: SIM115 - for the life of the process
+    out = await asyncio.to_thread(Path(told["out"]).open, "a")
 
     async def read(stream: Any) -> None:
         async for event in stream.noack().events():
@@ -205,8 +224,15 @@ def main(told: dict[str, Any]) -> int:
             event.ack()
 
     app.agent(batches(app, *told["topics"]), name="read", concurrency=1)(read)
-    return run_app(app, settings)
+    stopping = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopping.set)
+    try:
+        await serve(app, stopping)
+    except Exception as error:
+        sys.stderr.write(f"{error!r}\n")
+        return Exit.FAILED
+    return Exit.OK
 
 
 if __name__ == "__main__":
-    sys.exit(main(json.loads(sys.argv[1])))
+    sys.exit(asyncio.run(serve_process(json.loads(sys.argv[1]))))

@@ -66,7 +66,7 @@ async def test_sigterm_is_obeyed_though_the_agent_is_stuck_and_its_batch_stays_u
     await asyncio.sleep(0.3)
     _, seconds = worker.end(signal.SIGTERM)
     assert seconds < 4.0
-    assert committed(kafka, settings, topic)[0][0] == 0
+    assert (await committed(kafka, settings, topic))[0][0] == 0
 
 
 async def test_a_process_whose_agent_raises_ends_with_a_code_that_says_so(

@@ -50,7 +50,7 @@ async def test_every_record_comes_once_in_unbroken_batches_and_is_committed(embe
         run = [batch for batch in worker.seen if batch.partition == partition]
         assert [batch.first for batch in run] == [0, *(batch.next for batch in run[:-1])]
         assert all(batch.log == log and len(batch.records) <= 400 for batch in run)
-    assert {p: offset for p, (offset, _) in committed(kafka, settings, topic, 3).items()} == dict.fromkeys(
+    assert {p: offset for p, (offset, _) in (await committed(kafka, settings, topic, 3)).items()} == dict.fromkeys(
         range(3), 1_000
     )
 
@@ -72,7 +72,7 @@ async def test_an_agent_that_raises_ends_the_worker_and_nothing_of_its_batch_is_
     with pytest.raises(LookupError):
         async with running(reader(settings, topic, work=work)) as worker:
             await worker.until(lambda: len(worker.values) >= 1_000)
-    assert committed(kafka, settings, topic)[0][0] == 300
+    assert (await committed(kafka, settings, topic))[0][0] == 300
     async with running(reader(settings, topic)) as second:
         await second.until(lambda: len(second.values) >= 700)
     assert second.values == numbered(700, 300)
@@ -164,7 +164,7 @@ async def test_the_stock_driver_reads_record_by_record_and_commits(embedded_brok
         await asyncio.wait_for(serve(app, stopping), 30)
         assert seen == expected
         await publish(kafka, topic, numbered(20, 50))
-    assert committed(kafka, settings, topic)[0][0] == 70
+    assert (await committed(kafka, settings, topic))[0][0] == 70
 
 
 def _collect(seen: list[bytes], wanted: int, stopping: asyncio.Event) -> Callable[..., object]:
@@ -194,7 +194,7 @@ async def test_sigterm_finishes_the_batch_in_hand_and_commits_it(embedded_broker
     code, seconds = worker.end(signal.SIGTERM)
     assert (code, len(processed([worker]))) == (Exit.OK, 100)
     assert seconds < 6.0
-    assert committed(kafka, settings, topic)[0][0] == 100
+    assert (await committed(kafka, settings, topic))[0][0] == 100
 
 
 async def test_two_workers_share_a_topic_and_nothing_is_lost(embedded_broker: Broker) -> None:
