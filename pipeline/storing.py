@@ -27,6 +27,7 @@ from pipeline.storing_rules import Limits, PartitionStatus, State, age_limit
 from pipeline.storing_threads import Threads
 from schemas.errors import QorganError
 from schemas.event import RecordBatch
+from sinks.clickhouse import arrow
 from sinks.clickhouse.client import Address
 from sinks.clickhouse.ledger import Chain
 from sinks.clickhouse.store import ClickHouse
@@ -165,6 +166,7 @@ class Storing:
         return [storer.status() for _, storer in sorted(self._storers.items())]
 
     async def _tick(self) -> None:
+        await self._threads(arrow.warm)
         while True:
             await self._measure()
             await asyncio.sleep(TICK_S)

@@ -65,6 +65,8 @@ class OpenBlock:
 
     def add(self, batch: RecordBatch, parsed: Any, now: float) -> None:
         """Append a batch that begins where the block ends; `now` is monotonic, in seconds."""
+        if batch.first != self.next or batch.next < batch.first:
+            raise ValueError(f"a batch from {batch.first} to {batch.next} where {self.next} was due")
         started = time.perf_counter()
         digests = self._content.add(batch.records)
         hashed = time.perf_counter()

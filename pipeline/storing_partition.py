@@ -274,7 +274,8 @@ class PartitionStorer:
         except OutOfRangeError:
             raise UnreachableError(f"Offset {position} of {self.chain} is not in the log any more.") from None
         self._end = max(self._end, self._cursor.end or 0, batch.next)
-        return cut(batch, position, self._hold.first)
+        held = self._hold.first  # may have come meanwhile, and from further back: then there is nothing to leave to it
+        return cut(batch, position, held if held is not None and held > position else None)
 
     async def _let_go(self) -> None:
         """Drop what is open. A block on its way is awaited, unless we are being stopped: then it lands by itself."""

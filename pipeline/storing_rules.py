@@ -52,11 +52,11 @@ def weight(batch: RecordBatch) -> int:
 
 
 def cut(batch: RecordBatch, first: int, until: int | None = None) -> RecordBatch:
-    """The part of the batch from position `first` to `until` (exclusive; None: its end)."""
-    end = batch.next if until is None else min(batch.next, until)
-    if first <= batch.first and end == batch.next:
-        return batch
+    """The part of the batch from position `first` to `until` (exclusive; None: its end), perhaps nothing."""
     start = max(first, batch.first)
+    end = max(start, batch.next if until is None else min(batch.next, until))
+    if (start, end) == (batch.first, batch.next):
+        return batch
     records = batch.records[_index(batch.records, start) : _index(batch.records, end)]
     return RecordBatch(batch.log, batch.topic, batch.partition, start, end, records)
 
