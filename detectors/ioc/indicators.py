@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+from hashlib import blake2b
 from typing import Final
 
 from detectors.ioc.observables import address, domain, file_hash, url
 from schemas.event import Observable
-from schemas.identity import short_hash
 from schemas.indicator import TYPES, Indicator
 
 #: What feeds call a type → ours; "" is told by the value.
@@ -49,6 +50,8 @@ _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]+")
 
 def refang(text: str) -> str:
     """Undo what keeps people from clicking: hxxp, [.], [dot], [:], [://]."""
+    if text.isascii() and not any(mark in text for mark in "[({xX"):
+        return text
     for fang, plain in _FANGS:
         text = fang.sub(plain, text)
     return text
@@ -56,9 +59,10 @@ def refang(text: str) -> str:
 
 def normal(kind: str, text: str) -> Observable:
     """The value of an indicator as observables are written. Raises ValueError, which names what is wrong with it."""
-    if kind.strip().lower() not in ALIASES:
+    kind = kind.strip().lower()
+    if kind not in ALIASES:
         raise ValueError("an unknown type")
-    wanted = ALIASES[kind.strip().lower()]
+    wanted = ALIASES[kind]
     text = refang(text.strip())
     if wanted in ("ipv4", "ipv6") or kind.startswith("ip"):
         found = address(text.removesuffix("/32") if ":" not in text else text.removesuffix("/128"))
@@ -69,10 +73,12 @@ def normal(kind: str, text: str) -> Observable:
     else:
         found = file_hash(text)
     if found is None or (wanted and found.type != wanted):
-        raise ValueError(f"a value that is no {wanted or kind.strip().lower()}")
+        raise ValueError(f"a value that is no {wanted or kind}")
     return found
 
 
+# A feed's lines repeat themselves in all but their value.
+@lru_cache(maxsize=4096)
 def moment(text: str) -> int:
     """ISO 8601, UTC where it names no zone, as milliseconds; nothing is 0. Raises ValueError."""
     text = text.strip()
@@ -87,11 +93,13 @@ def moment(text: str) -> int:
         raise ValueError("a time that is not ISO 8601") from None
 
 
+@lru_cache(maxsize=4096)
 def plain(text: str) -> str:
     """A text of a feed for people: no control characters, no start that a spreadsheet takes for a formula."""
     return _CONTROL.sub(" ", text).strip().lstrip("=+-@").strip()[:MAX_TITLE]
 
 
+@lru_cache(maxsize=4096)
 def level(text: str) -> str:
     """A Sigma level; `high` where none is given. Raises ValueError."""
     word = text.strip().lower() or "high"
@@ -100,6 +108,7 @@ def level(text: str) -> str:
     return word
 
 
+@lru_cache(maxsize=4096)
 def tlp(text: str) -> str:
     """A traffic light colour; the strictest usual one where none is given. Raises ValueError."""
     word = text.strip().lower().removeprefix("tlp:") or "amber+strict"
@@ -109,6 +118,7 @@ def tlp(text: str) -> str:
     return word
 
 
+@lru_cache(maxsize=4096)
 def confidence(text: str) -> int:
     """0 to 100; 50 where none is given. Raises ValueError."""
     text = text.strip()
@@ -121,4 +131,7 @@ def confidence(text: str) -> int:
 
 def sealed(indicator: Indicator) -> Indicator:
     """The indicator with the revision that its content gives."""
-    return indicator._replace(revision=short_hash(*map(str, indicator._replace(revision=""))))
+    content = repr(
+        (*indicator[:8], *indicator[9:])
+    ).encode()  # all but the revision; one hash, since there are millions
+    return indicator._replace(revision=blake2b(content, digest_size=8).hexdigest())

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from hashlib import blake2b
 from typing import Final
 
 from schemas.event import Event, Observable
@@ -50,7 +51,8 @@ class IndicatorIndex:
         for indicator in self:
             self._count += 1
             # Order does not matter to what is found, so it does not to the revision either.
-            mixed ^= int(short_hash(indicator.id, indicator.revision, indicator.type, indicator.value), 16)
+            content = repr((indicator.id, indicator.revision, indicator.type, indicator.value)).encode()
+            mixed ^= int.from_bytes(blake2b(content, digest_size=8).digest(), "big")
         self.revision: str = short_hash(self._count, mixed)
         """Changes with any indicator, not with their order."""
 

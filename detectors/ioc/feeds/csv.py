@@ -78,24 +78,25 @@ def _header_fault(names: list[str]) -> str:
 
 
 def _indicator(row: dict[str, str], source: str) -> Indicator:
-    observable = indicators.normal(row.get("type", ""), row.get("value", ""))
-    origin = indicators.plain(row.get("source", "")) or source
-    since, until = indicators.moment(row.get("valid_from", "")), indicators.moment(row.get("valid_until", ""))
+    said = row.get
+    observable = indicators.normal(said("type", ""), said("value", ""))
+    origin = indicators.plain(said("source", "")) or source
+    since, until = indicators.moment(said("valid_from", "")), indicators.moment(said("valid_until", ""))
     if since and until and until <= since:
         raise ValueError("valid_until is not after valid_from")
-    tags = tuple(tag for part in row.get("tags", "").split(";") if (tag := indicators.plain(part)))
+    tags = tuple(tag for part in said("tags", "").split(";") if (tag := indicators.plain(part)))
     return indicators.sealed(
         Indicator(
-            id=indicators.plain(row.get("id", "")) or long_hash("indicator", *observable, origin),
+            id=indicators.plain(said("id", "")) or long_hash("indicator", *observable, origin),
             type=observable.type,
             value=observable.value,
-            title=indicators.plain(row.get("title", "")) or f"{observable.type} {observable.value}",
-            level=indicators.level(row.get("level", "")),
-            confidence=indicators.confidence(row.get("confidence", "")),
+            title=indicators.plain(said("title", "")) or f"{observable.type} {observable.value}",
+            level=indicators.level(said("level", "")),
+            confidence=indicators.confidence(said("confidence", "")),
             valid_from=since,
             valid_until=until,
             source=origin,
-            tlp=indicators.tlp(row.get("tlp", "")),
+            tlp=indicators.tlp(said("tlp", "")),
             tags=tags[: indicators.MAX_TAGS],
         )
     )
