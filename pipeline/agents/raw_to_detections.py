@@ -1,8 +1,8 @@
 """ingest: raw topics → `detections`, `dead-letters`, and the store.
 
-A batch is judged in slices, so that no stretch of work holds the event loop for long; it is done when the broker has
-acknowledged its detections and dead letters. Storing has a cursor of its own (`pipeline.storing`): it may be behind
-or away, and nothing here waits for it longer than `Storing.room` allows.
+A batch is judged in slices, so that no stretch of work holds the event loop for long; it is acknowledged when the
+broker has acknowledged its detections and dead letters, while the next one is judged already. Storing has a cursor of
+its own (`pipeline.storing`): it may be behind or away, and nothing here waits for it longer than `Storing.room` allows.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import asyncio
 import hashlib
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from pipeline.delivery import Delivery, Outgoing
@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 SLICE_RECORDS = 256
 SLICE_BYTES = 1 << 20
 
+#: Batches judged whose results are still on their way to the broker.
+ON_THEIR_WAY = 4
+
 #: A dead letter larger than this travels shortened; whole it lies in the table `dead_letters`.
 DEAD_LETTER_WHOLE = 512 << 10
 DEAD_LETTER_HEAD = 64 << 10
@@ -45,9 +48,15 @@ class RawToDetections:
         self._storing = storing
         self._delivery = delivery
         self._metrics = metrics
+        self._room = asyncio.Semaphore(ON_THEIR_WAY)
+        self._sending: set[asyncio.Task[None]] = set()
 
-    async def handle(self, batch: RecordBatch) -> None:
-        """Judge one batch; returns when its outcome is durable. Raises UnreachableError when it cannot be made so."""
+    async def handle(self, batch: RecordBatch, ack: Callable[[], None]) -> None:
+        """Judge one batch; `ack` is called when its outcome is durable, perhaps after this has returned.
+
+        Raises UnreachableError when this batch's outcome, or an earlier one's, cannot be made durable: stop.
+        """
+        self.check()
         await self._storing.room()
         detections: list[Detection] = []
         letters: list[Outgoing] = []
@@ -57,10 +66,24 @@ class RawToDetections:
             letters += [dead_letter(part, dead) for dead in reading.dead]
             self._storing.offer(part, reading)
             await asyncio.sleep(0)
-        started = time.perf_counter()
-        await self._deliver(detections, letters)
-        self._metrics["stage_seconds_total"].labels(stage="deliver").inc(time.perf_counter() - started)
         self._count_batch(batch, detections)
+        if not (detections or letters):
+            ack()
+            return
+        await self._room.acquire()
+        self._sending.add(asyncio.create_task(self._deliver(detections, letters, ack)))
+
+    def check(self) -> None:
+        """Raise what an earlier delivery failed of. Called by the worker too, so that an idle one stops as well."""
+        for task in [task for task in self._sending if task.done()]:
+            task.result()  # a failed one stays, so that whoever asks next is told as well
+            self._sending.discard(task)
+
+    async def drain(self) -> None:
+        """Wait until everything judged is delivered and acknowledged. Raises as `handle` does."""
+        if self._sending:
+            await asyncio.wait(self._sending)
+        self.check()
 
     def _judge(self, part: RecordBatch) -> tuple[Reading, list[Detection]]:
         started = time.perf_counter()
@@ -74,11 +97,17 @@ class RawToDetections:
         self._count_reading(part.topic, reading)
         return reading, found
 
-    async def _deliver(self, detections: list[Detection], letters: list[Outgoing]) -> None:
-        if detections:
-            await self._delivery.send("detections", [outgoing(found) for found in detections])
-        if letters:
-            await self._delivery.send("dead-letters", letters)
+    async def _deliver(self, detections: list[Detection], letters: list[Outgoing], ack: Callable[[], None]) -> None:
+        started = time.perf_counter()
+        try:
+            if detections:
+                await self._delivery.send("detections", [outgoing(found) for found in detections])
+            if letters:
+                await self._delivery.send("dead-letters", letters)
+        finally:
+            self._room.release()
+        ack()
+        self._metrics["stage_seconds_total"].labels(stage="deliver").inc(time.perf_counter() - started)
 
     def _count_reading(self, topic: str, reading: Reading) -> None:
         late = sum(1 for event in reading.events if event.late)

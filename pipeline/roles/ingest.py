@@ -39,12 +39,13 @@ class Ingest:
         await self.storing.start()
 
     async def handle(self, batch: RecordBatch, ack: Ack) -> None:
-        await self._agent.handle(batch)
-        ack()
+        await self._agent.handle(batch, ack)
 
-    async def tick(self) -> None: ...
+    async def tick(self) -> None:
+        self._agent.check()
 
-    async def drain(self) -> None: ...
+    async def drain(self) -> None:
+        await self._agent.drain()
 
     async def reload(self) -> None:
         """Build the new set beside the old one and swap it whole, or keep the old one and say why."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 from dataclasses import dataclass, field
 from typing import Any
@@ -87,15 +88,35 @@ def agent(storing: FakeStoring, delivery: FakeDelivery) -> RawToDetections:
 
 
 async def test_every_record_of_a_batch_is_offered_to_storing_and_every_dead_letter_delivered() -> None:
-    storing, delivery = FakeStoring(), FakeDelivery()
-    await agent(storing, delivery).handle(batch_of(*[b"{"] * 600))
+    storing, delivery, acked = FakeStoring(), FakeDelivery(), []
+    one = agent(storing, delivery)
+    await one.handle(batch_of(*[b"{"] * 600), lambda: acked.append(len(delivery.sent["dead-letters"])))
+    await one.drain()
     assert storing.offered == [(0, 256), (256, 512), (512, 600)]
-    assert len(delivery.sent["dead-letters"]) == 600
+    assert acked == [600], "acknowledged once, after its dead letters were delivered"
 
 
-async def test_a_batch_whose_outcome_cannot_be_delivered_raises_so_that_it_is_never_acknowledged() -> None:
+async def test_a_batch_without_results_is_acknowledged_at_once() -> None:
+    acked: list[int] = []
+    await agent(FakeStoring(), FakeDelivery()).handle(batch_of(), lambda: acked.append(1))
+    assert acked == [1]
+
+
+async def test_a_batch_whose_outcome_cannot_be_delivered_is_never_acknowledged_and_stops_the_worker() -> None:
+    acked: list[int] = []
+    one = agent(FakeStoring(), FakeDelivery(broken=True))
+    await one.handle(batch_of(b"{"), lambda: acked.append(1))
     with pytest.raises(UnreachableError):
-        await agent(FakeStoring(), FakeDelivery(broken=True)).handle(batch_of(b"{"))
+        await one.drain()
+    assert acked == []
+
+
+async def test_the_next_batch_is_refused_after_a_failed_delivery() -> None:
+    one = agent(FakeStoring(), FakeDelivery(broken=True))
+    await one.handle(batch_of(b"{"), lambda: None)
+    await asyncio.sleep(0)
+    with pytest.raises(UnreachableError):
+        await one.handle(batch_of(b"{", first=1), lambda: None)
 
 
 def test_a_large_dead_letter_travels_shortened_with_its_length_and_hash() -> None:
