@@ -29,7 +29,7 @@ from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 
 from pipeline.transport_options import Limits, TransportOptions
-from schemas.errors import QorganError, RefusedError, UnreachableError
+from schemas.errors import QorganError, UnreachableError
 
 T = TypeVar("T")
 
@@ -74,16 +74,13 @@ class BoundedThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc] # Faus
         return new_consumer(self.app.conf, self.app.transport_options, reset=self.reset)
 
     async def on_start(self) -> None:
-        """Connect. Raises RefusedError when Kafka does not let us in, UnreachableError when it does not answer."""
+        """Connect. Raises UnreachableError; aiokafka does not tell silence from a refusal, `Logs` does."""
         try:
             await super().on_start()
-        except DENIED as error:
-            raise RefusedError(
-                f"Kafka does not let us in ({type(error).__name__}). Check kafka_user, its password and its rights."
-            ) from error
         except KafkaError as error:
             raise UnreachableError(
-                f"Kafka cannot be reached ({error}). Check QORGAN_KAFKA and kafka_security, and that the broker runs."
+                f"Kafka cannot be reached, or does not let us in ({error}). "
+                "Check QORGAN_KAFKA, kafka_security, kafka_user and its password, and that the broker runs."
             ) from error
 
     def on_crash(self, msg: str, *fmt: Any, **kwargs: Any) -> None:
