@@ -21,6 +21,7 @@ from pipeline.embedded.engine import Engine
 from pipeline.embedded.http_body import HEAD, PIECE, Body
 from pipeline.embedded.http_call import Call
 from pipeline.embedded.http_form import Table
+from pipeline.embedded.native_blocks import FIRST_FRAMED, framed
 
 # A longer text is data that should have come as an INSERT's.
 _MAX_TEXT = 64 << 20
@@ -205,14 +206,14 @@ def _streamed(connection: Any, call: Call, text: bytes, name: str, held: context
         if _NO_STREAM in str(error):
             raise _CannotStreamError from None
         raise
-    running = True
+    running, frames = True, _frames(call, name)
     held.callback(lambda: connection.streaming_cancel_query(stream) if running else None)
 
     def pieces(result: Any) -> Iterator[bytes]:
         nonlocal running
         while result is not None and result.rows_read():
             counts.add(result)
-            yield result.bytes()
+            yield framed(result.bytes()) if frames else result.bytes()
             try:
                 result = connection.streaming_fetch_result(stream)
             except (RuntimeError, UnicodeDecodeError) as error:
@@ -230,12 +231,19 @@ def _at_once(connection: Any, call: Call, text: bytes, name: str) -> Answer:
     counts.add(result)
 
     def pieces() -> Iterator[bytes]:
+        if _frames(call, name):
+            yield framed(result.bytes())
+            return
         wrapper = result.get_memview()  # the view points into `result`, which must outlive it
         view = wrapper.view() if result.size() else memoryview(b"")
         for at in range(0, len(view), PIECE):
             yield bytes(view[at : at + PIECE])
 
     return Answer(name, counts, pieces())
+
+
+def _frames(call: Call, name: str) -> bool:
+    return call.protocol >= FIRST_FRAMED and name.lower() == "native"
 
 
 def _insert(connection: Any, call: Call, insert: sql_text.Insert, body: Body) -> Answer:

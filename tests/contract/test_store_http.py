@@ -408,3 +408,36 @@ def test_a_failed_query_leaves_nothing_behind_in_its_session(http_: Http) -> Non
     )
     assert http_("SELECT 5 FORMAT JSONCompactEachRow", **session).body == b"[5]\n"
     assert http_("SELECT 6 FORMAT CSV", **session).body == b"6\n"
+
+
+# Grafana's plugin, which names a protocol version.
+
+TYPES = [
+    "number", "toString(number)", "toLowCardinality(toString(number % 2))", "toDateTime64(number, 3)", "range(number)",
+    "map('k', number)", "if(number % 2 = 0, NULL, 'x')", "tuple(number, 'x')", "tuple(1 AS `a b`, 'x' AS c)",
+    "toIPv4('1.1.1.1')", "toIPv6('::1')", "CAST('e' AS Enum8('e' = 1, 'f,(' = 2))", "toDecimal128(1.5, 2)",
+    "toUUID('00000000-0000-0000-0000-00000000000f')", "true", "toDateTime(0)", "toDate(0)", "NULL", "1.5",
+    "[[toString(number)], []]", "toFixedString('ab', 4)", "toIntervalDay(number)", "(1., 2.)::Point",
+    "[toLowCardinality(toNullable(toString(number)))]", "map('a', [tuple(number, toLowCardinality('y'))])",
+]  # fmt: skip
+
+
+def test_native_of_a_protocol_version_has_block_info_and_a_byte_after_each_type(http_: Http) -> None:
+    """The frame is put around the very bytes that each column has by itself."""
+    expected = b"\x01\x00\x02\xff\xff\xff\xff\x00" + bytes([len(TYPES), 5])
+    for position, expression in enumerate(TYPES):
+        alone = http_(f"SELECT {expression} AS c{position:02d} FROM numbers(5) FORMAT Native").body
+        header_end = 2 + 4 + 1 + alone[6]  # columns, rows; the name and its length; the type's length and the type
+        expected += alone[2:header_end] + b"\x00" + alone[header_end:]
+    listed = ", ".join(f"{expression} AS c{position:02d}" for position, expression in enumerate(TYPES))
+    asked = f"SELECT {listed} FROM numbers(5)"
+    assert http_(asked, default_format="Native", client_protocol_version=54_460).body == expected
+    refused = http_("SELECT CAST('{}' AS JSON)", default_format="Native", client_protocol_version=54_460)
+    assert (refused.status, refused.code) == (501, "48")
+
+
+def test_native_of_many_blocks_frames_every_block(http_: Http) -> None:
+    asked = {"query": "SELECT number FROM numbers(200000)", "default_format": "Native"}
+    plain, framed = http_(**asked).body, http_(**asked, client_protocol_version=54_460).body
+    assert len(framed) - len(plain) == 9 * framed.count(b"\x01\x00\x02\xff\xff\xff\xff\x00\x01")
+    assert framed.count(b"\x01\x00\x02\xff\xff\xff\xff\x00\x01") > 1
