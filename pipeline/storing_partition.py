@@ -203,8 +203,8 @@ class PartitionStorer:
         if self._failed is not None:
             raise self._failed
         if self._flight is not None and self._flight.done():
-            flight, self._flight, self._flying = self._flight, None, None
-            self._tail = flight.result()
+            flight, self._flight = self._flight, None
+            self._tail, self._flying = flight.result(), None
         if self._flight is None and self._due():
             block, self._block, self._asked = self._block, self._empty(self._block.next), False
             assert self._tail is not None  # noqa: S101 - set by _follow
@@ -323,7 +323,7 @@ class PartitionStorer:
         if reason and reason != self.reason:
             log.warning(reason, topic=self.chain.topic, partition=self.chain.partition)
         if self.state == "live":
-            self._dropped(self._block.count)
+            self._dropped(self._block.count + (self._flying.count if self._flying is not None else 0))
         self.state, self.reason, self._holding = state, reason, hold
         if not hold:
             self._dropped(self._hold.clear())
