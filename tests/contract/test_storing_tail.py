@@ -1,0 +1,168 @@
+"""A new owner makes the tail block whole on the real engine: by rebuilding, or by filling in what stands nowhere."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import pytest
+
+from pipeline import storing_rules
+from pipeline.embedded.children import Store
+from pipeline.metrics import Metrics
+from pipeline.storing_blocks import Budget, OpenBlock
+from pipeline.storing_means import Means
+from pipeline.storing_rules import Limits, owners_time
+from pipeline.storing_tail import LaterError, find_tail
+from pipeline.storing_threads import Threads
+from schemas.dead_letter import DeadLetter
+from schemas.event import Event, Observable, RecordBatch
+from sinks.clickhouse import ddl
+from sinks.clickhouse.ledger import Claim, genesis
+from sinks.clickhouse.rows import EventColumns
+from sinks.clickhouse.store import ClickHouse
+from tests import embedded
+from tests.contract.test_clickhouse_store import open_at
+from tests.storing_world import CHAIN, FakeKafka, FakeLog
+from tests.unit.test_clickhouse_rows import FORMAT, SOURCE, FakeReading
+
+LENGTH = 40
+ROWS = ("events", "dead_letters")
+
+
+@dataclass
+class Build:
+    """A build that cannot parse some records, the real rows otherwise."""
+
+    revision: str
+    dead: Callable[[int], bool]
+    row_tables: tuple[str, ...] = ROWS
+
+    def parse(self, batch: RecordBatch) -> FakeReading:
+        reading = FakeReading([], [])
+        for r in batch.records:
+            if self.dead(r.offset):
+                reading.dead.append(DeadLetter(r.offset, r.timestamp, "json", r.key, r.value))
+            else:
+                seen = (Observable("ipv4", f"10.0.0.{r.offset % 5}"),)
+                reading.events.append(
+                    Event(r.offset, r.value or b"", FORMAT, SOURCE, {}, r.timestamp, r.timestamp, observables=seen)
+                )
+        return reading
+
+    def columns(self) -> EventColumns:
+        return EventColumns()
+
+
+OLD = Build("r1", lambda offset: offset % 4 == 0)
+NEW = Build("r2", lambda offset: offset % 8 == 0)
+
+
+class Scene:
+    """One chain with a claimed block of which some tables were inserted by the old build before it died."""
+
+    def __init__(self, store: ClickHouse) -> None:
+        self.store, self.log = store, FakeLog(list(range(LENGTH)), LENGTH)
+        self.late = 0.0
+        kafka = FakeKafka(self.log, random.Random(1))
+        self.means = Means(
+            store, Threads(2), kafka, kafka, Metrics(), Budget(10**8), Limits(10**6, 10**8, 2.0), 5.0, 10**6,
+            lambda: time.time() + self.late, random.random, lambda topic: None,
+        )  # fmt: skip
+
+    def claimed(self, *inserted: str) -> Claim:
+        """Claim the whole log as one block of the old build; insert these tables only."""
+        begun = self.store.begin(genesis(CHAIN, 0, int(time.time() * 1000), "old"))
+        assert begun is not None
+        block, batch = OpenBlock(OLD, 0, Metrics()), self.log.read(0, LENGTH)
+        block.add(batch, OLD.parse(batch), 0.0)
+        claim = Claim(
+            CHAIN, 0, LENGTH - 1, LENGTH, block.content, begun.hash, int(time.time() * 1000), OLD.revision, "old"
+        )
+        assert self.store.claim(claim) == claim
+        for name, table in block.columns.tables(claim).items():
+            if name in inserted:
+                self.store.insert(name, table, claim.token(name))
+        return claim
+
+    async def find(self, build: Build) -> Claim:
+        return await find_tail(self.means, CHAIN, build, "new")
+
+    def sums(self, database: str) -> int:
+        rows = self.store.writer._clients.rows(f"SELECT sum(count) FROM {database}.observables")
+        return int(rows[0][0])
+
+
+@pytest.fixture
+def name(request: pytest.FixtureRequest) -> str:
+    return "t_" + str(abs(hash(request.node.nodeid)))
+
+
+@pytest.fixture
+def scene(embedded_store: Store, name: str) -> Iterator[Scene]:
+    store = open_at(embedded_store, name)
+    store.check()
+    yield Scene(store)
+    embedded.client(embedded_store).command(f"DROP DATABASE {name}")
+
+
+@pytest.mark.parametrize("inserted", [(), ("observables",), ("observables", "dead_letters"), ("observables", *ROWS)])
+async def test_the_same_build_rebuilds_whatever_was_missing(scene: Scene, name: str, inserted: tuple[str, ...]) -> None:
+    claim = scene.claimed(*inserted)
+    assert await scene.find(OLD) == claim
+    assert scene.store.present(claim, ROWS) == list(range(LENGTH))
+    assert scene.sums(name) == LENGTH * 3 // 4
+
+
+async def test_a_build_that_parses_more_neither_loses_nor_doubles_the_records_it_sees_otherwise(
+    scene: Scene, name: str
+) -> None:
+    claim = scene.claimed("observables", "dead_letters")  # offset 4 stands in dead_letters; the new build parses it
+    with pytest.raises(LaterError):
+        await scene.find(NEW)
+    scene.late = owners_time(scene.means.timeout)
+    assert await scene.find(NEW) == claim
+    assert scene.store.present(claim, ROWS) == list(range(LENGTH))
+    assert scene.sums(name) == LENGTH * 3 // 4
+
+
+async def test_a_build_that_parses_more_takes_over_a_block_of_which_nothing_was_inserted(scene: Scene) -> None:
+    claim = scene.claimed()
+    scene.late = owners_time(scene.means.timeout)
+    await scene.find(NEW)
+    assert scene.store.present(claim, ROWS) == list(range(LENGTH))
+
+
+async def test_tokens_that_left_the_window_are_not_relied_on(
+    embedded_store: Store, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ddl, "WINDOW", 4)
+    monkeypatch.setattr(storing_rules, "TRUSTED_WINDOW", 2)
+    store = open_at(embedded_store, name)
+    store.check()
+    scene = Scene(store)
+    claim = scene.claimed("dead_letters")
+    for number in range(8):  # other partitions go on meanwhile, until no table remembers the block's tokens
+        chain = CHAIN._replace(partition=1 + number)
+        begun = store.begin(genesis(chain, 0, claim.received + 1, "x"))
+        assert begun is not None
+        batch = scene.log.read(0, LENGTH)
+        columns = EventColumns()
+        columns.add(batch, OLD.parse(batch), [bytes(32)] * LENGTH)
+        other = Claim(chain, 0, LENGTH - 1, LENGTH, "c", begun.hash, claim.received + 1, OLD.revision, "x")
+        store.claim(other)
+        for table, rows in columns.tables(other).items():
+            store.insert(table, rows, other.token(table))
+    scene.late = owners_time(scene.means.timeout)
+    await scene.find(OLD)
+    assert store.present(claim, ROWS) == list(range(LENGTH))
+
+
+async def test_the_part_of_a_block_that_the_log_still_has_is_filled_in(scene: Scene) -> None:
+    claim = scene.claimed("observables", "dead_letters")
+    scene.log.first_position = 1  # offset 0 left the log, and stands in dead_letters
+    scene.late = owners_time(scene.means.timeout)
+    await scene.find(OLD)
+    assert scene.store.present(claim, ROWS) == list(range(LENGTH))
