@@ -55,6 +55,9 @@ def demo(
         raise RefusedError("--rules and --indicators go with --input: the simulated bank brings its own.")
     for name in named:
         recordings.size(name)
+    for path in rules or ():
+        if not path.exists():
+            raise RefusedError(f"The rules {path} do not exist; name a file or folder of Sigma rules.")
     signal.signal(signal.SIGTERM, _interrupt)
     wish = Wish(seed, events, named, tuple(rules or ()), tuple(indicators or ()), lang.value, keep)
     raise typer.Exit(run_demo(wish, make_view(lang.value, as_json)))

@@ -34,12 +34,12 @@ RATE: Final = 4_000.0
 START_S: Final = 180.0
 STORE_S: Final = 300.0
 SETTLE_S: Final = 60.0
-#: Nothing new for so long, and nothing left to read: nothing more is to be expected.
-QUIET_S: Final = 3.0
-#: Between two steps of the attack that lie further apart than LONG_MS; over a second, so that metrics are fresh.
-PAUSE_S: Final = 1.5
-LONG_MS: Final = 30_000
+#: What was found must be visible before the next question; without news for QUIET_S nothing more is expected.
+PAUSE_S: Final = 0.5
+QUIET_S: Final = 15.0
 COUNT_S: Final = 1.0
+#: Steps of the attack that lie further apart are kept apart.
+LONG_MS: Final = 30_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +85,7 @@ class Performance:
         logs = Logs(premises.settings)
         self._press = Press(premises.settings, asyncio.run(_log_ids(logs, premises.settings.raw_topics)))
         self._counted = self._heard = time.monotonic()
+        self._hunted = 0
 
     def play(self) -> list[Line]:
         """Wait for the workers, publish, wait for the outcome, hunt, and draw up the account."""
@@ -101,7 +102,7 @@ class Performance:
         if not self._named:
             self._hunt()
             self._settle()
-        return balance(self._books())
+        return self._account()
 
     def close(self) -> None:
         """Leave broker and store."""
@@ -126,7 +127,7 @@ class Performance:
             if marked.mark in stages:
                 if last and (message.key != last.key or message.time_ms - last.time_ms > LONG_MS):
                     self._press.flush(self._turn)
-                    self._until_quiet(PAUSE_S)
+                    self._wait_settled()
                 last = message
             yield marked
 
@@ -136,17 +137,39 @@ class Performance:
         file.write_text(indicator_file())
         self._view.say(f"A new indicator arrives; the same as: qorgan hunt --indicators {file.name} --since 92d")
         done = hunt(self._premises.settings, (file,), since=92 * 86_400)
+        self._hunted = done.detections
         self._view.say(f"The hunt took {done.seconds:.1f} s; records uncovered: {done.detections}.")
 
     def _settle(self) -> None:
-        """Until everything is judged and nothing new has come for a while."""
         self._phase("Waiting for the last findings and incidents")
-        self._until_quiet(QUIET_S)
+        self._wait_settled()
 
-    def _until_quiet(self, quiet: float) -> None:
-        """Until ingest has judged all there is and nothing was found for `quiet` seconds."""
+    def _wait_settled(self) -> None:
         self._heard = time.monotonic()
-        self._until(lambda: time.monotonic() - self._heard > quiet and self._premises.unjudged() == 0, SETTLE_S)
+        self._until(self._settled, SETTLE_S)
+
+    def _settled(self) -> bool:
+        """Whether all is judged, delivered and part of an incident, or nothing has come for so long that it will not.
+
+        Counters of a worker that was interrupted and read records again count too much; hence the second way.
+        """
+        quiet = time.monotonic() - self._heard
+        if quiet < PAUSE_S:
+            return False
+        judged, detected = self._premises.judged()
+        delivered = self._progress.detections >= detected + self._hunted
+        held = sum(incident.counts.findings for incident in self._watch.incidents.values())
+        caught_up = judged >= self._press.confirmed and delivered and held >= len(self._progress.findings)
+        return caught_up or quiet > QUIET_S
+
+    def _account(self) -> list[Line]:
+        """The account; a line that does not hold is looked at again for a while: tables follow their topics."""
+        deadline = time.monotonic() + SETTLE_S
+        while True:
+            lines = balance(self._books())
+            if all(line.ok for line in lines) or time.monotonic() > deadline:
+                return lines
+            self._until(lambda: False, COUNT_S)
 
     def _all_stored(self) -> bool:
         return self._progress.stored + self._progress.dead >= self._press.confirmed

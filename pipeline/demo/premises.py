@@ -44,9 +44,10 @@ class Premises:
         """Whether every worker says that it is."""
         return all(worker.ready() for worker in self.rig.workers)
 
-    def unjudged(self) -> float:
-        """Records that ingest has not judged yet, by its own metrics."""
-        return self.rig.workers[0].total("qorgan_detect_lag_records")
+    def judged(self) -> tuple[float, float]:
+        """How many records ingest has judged, and how many detections that gave, by its own metrics."""
+        ingest = self.rig.workers[0]
+        return ingest.total("qorgan_records_total"), ingest.total("qorgan_detections_total")
 
     def rules(self) -> tuple[float, float]:
         """How many rules ingest has in force, and how many it refused."""

@@ -182,8 +182,8 @@ class LiveView:
 
     def _finding_table(self) -> Table:
         table = Table(title="Findings", title_justify="left", header_style="bold", box=None)
-        for column in ("time", "level", "what", "where"):
-            table.add_column(column, overflow="ellipsis", no_wrap=True)
+        for column, least in (("time", 15), ("level", 8), ("what", 20), ("where", 10)):
+            table.add_column(column, overflow="ellipsis", no_wrap=True, min_width=least)
         for each in self._findings[-_SHOWN:]:
             what = f"{each.title} (in the past)" if each.retrospective else each.title
             where = ", ".join(each.entities)
