@@ -36,7 +36,7 @@ Found = list[tuple[str, Detection]]
 
 @pytest.fixture(scope="module")
 def found() -> Found:
-    """(mark, detection) over three simulated banks, each in the order in which the records are published."""
+    """(mark, detection) over two simulated banks, each in the order in which the records are published."""
     files = (resources.files("detectors.sigma") / "rules").iterdir()
     rules = [
         rule for file in files if file.name.endswith(".yml") for rule in load_rules(file.name, file.read_bytes()).rules
@@ -44,9 +44,9 @@ def found() -> Found:
     decide = DetectionSet(Engine(rules), IndicatorIndex([NEW]), Attribution(EVENT_LIST))
     reader = Reader(load())
     pairs: Found = []
-    for seed in (7, 8, 9):
+    for seed in (7, 8):
         topics: defaultdict[str, list[tuple[int, Marked]]] = defaultdict(list)
-        for place, marked in enumerate(Programme(seed, 5_000, START_MS).records()):
+        for place, marked in enumerate(Programme(seed, 4_000, START_MS).records()):
             topics[marked.message.topic].append((place, marked))
         placed = []
         for topic, some in topics.items():
@@ -61,18 +61,18 @@ def found() -> Found:
 def test_every_stage_is_found_by_a_rule_of_high_level(found: Found) -> None:
     high = {(mark, each.log) for mark, each in found if each.level in ("high", "critical")}
     stages = {stage.name for stage in Programme(7, 1_000, START_MS).stages()}
-    assert {(name, log) for name in stages for log in ("log7", "log8", "log9")} <= high
+    assert {(name, log) for name in stages for log in ("log7", "log8")} <= high
 
 
 def test_ordinary_and_damaged_records_raise_nothing(found: Found) -> None:
-    """15,000 of them, with all their near-misses, and not one false alarm of any level."""
+    """8,000 of them, with all their near-misses, and not one false alarm of any level."""
     stages = {stage.name for stage in Programme(7, 1_000, START_MS).stages()}
     assert [(mark, each.title) for mark, each in found if mark not in (*stages, EARLY_CONTACT)] == []
 
 
 def test_the_new_indicator_names_the_early_contact_and_no_other_record(found: Found) -> None:
     hits = [(mark, each.subject) for mark, each in found if each.kind == "indicator"]
-    assert hits == [(EARLY_CONTACT, "new")] * 3
+    assert hits == [(EARLY_CONTACT, "new")] * 2
 
 
 def test_no_rule_sees_the_early_contact(found: Found) -> None:
@@ -83,7 +83,7 @@ def test_every_detection_is_on_the_event_list(found: Found) -> None:
     assert all(each.finding is not None for _, each in found)
 
 
-@pytest.mark.parametrize("log", ["log7", "log8", "log9"])
+@pytest.mark.parametrize("log", ["log7", "log8"])
 def test_the_attack_becomes_one_incident(found: Found, log: str) -> None:
     attack = [each for _, each in found if each.log == log and each.kind == "rule"]
     incidents = Incidents()
