@@ -7,9 +7,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?=
 
-# Only packages of the lock, by hash, as wheels: nothing is compiled here and nothing is resolved anew.
+# Only packages of the lock, by hash, as wheels: nothing is built here and nothing is resolved anew. Not compiled to
+# bytecode either: that takes longer than the rest, and Python does it for the tenth that is ever imported.
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet --no-input
-LOCKED := install --no-deps --require-hashes --only-binary :all: -r
+LOCKED := install --no-compile --no-deps --require-hashes --only-binary :all: -r
 OURSELVES := install --no-deps --no-build-isolation --no-index --editable .
 
 # Apache Kafka's jars, for the tests against it: fetched by Maven once, or named by QORGAN_KAFKA_HOME.
@@ -85,4 +86,4 @@ $(VENV)/.dev: requirements-dev.lock pyproject.toml | $(BIN)/python
 $(CURDIR)/build/kafka: tests/faults/kafka/pom.xml
 	@command -v mvn > /dev/null && command -v java > /dev/null || { \
 	  echo "Apache Kafka's tests need Java 17 and Maven, or QORGAN_KAFKA_HOME naming a folder of its jars." >&2; exit 1; }
-	@rm -rf $@ && mvn --quiet --batch-mode --file $< dependency:copy-dependencies -DoutputDirectory=$@ && touch $@
+	@rm -rf $@ && mvn --quiet --batch-mode -Dstyle.color=never --file $< dependency:copy-dependencies -DoutputDirectory=$@ && touch $@
