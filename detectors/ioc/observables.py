@@ -136,10 +136,17 @@ def take_hash(text: str, found: set[Observable]) -> None:
 
 def take_hashes(text: str, found: set[Observable]) -> None:
     """`SHA1=…,MD5=…,SHA256=…,IMPHASH=…` as Sysmon writes it. An import hash is no file hash."""
-    for part in text[:MAX_URL].split(","):
+    found.update(_digests(text[:MAX_URL]))
+
+
+@lru_cache(maxsize=8_192)  # the same programs run all day
+def _digests(text: str) -> tuple[Observable, ...]:
+    known: set[Observable] = set()
+    for part in text.split(","):
         name, _, digest = part.partition("=")
         if digest and name.strip().upper() != "IMPHASH":
-            take_hash(digest, found)
+            take_hash(digest, known)
+    return tuple(known)
 
 
 def take_answers(text: str, found: set[Observable]) -> None:
@@ -219,7 +226,7 @@ def extract(event: Event) -> tuple[Observable, ...]:
         if value:
             found = set() if found is None else found
             _take(value, take, found)
-    if event.src_ip or event.dst_ip or event.domain or event.command_line:
+    if event.src_ip or event.dst_ip or event.domain or "://" in event.command_line:
         found = set() if found is None else found
         _columns(event, found)
     return tuple(sorted(found)[:MAX_OBSERVABLES]) if found else ()

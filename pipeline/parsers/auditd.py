@@ -8,6 +8,8 @@ looked up, is `opaque`: what rules look for does not stand in its bytes.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from itertools import count, takewhile
 from typing import Any, Final
 
 from detectors.ioc.observables import address
@@ -175,10 +177,21 @@ def _columns(event: Event, host: str) -> None:
     event.src_ip = known.value if known is not None else ""
     event.dst_ip = _socket(fields.get("saddr", ""))
     if fields["type"] == "EXECVE":
-        arguments = (fields.get(f"a{n}") for n in range(256))
-        event.command_line = " ".join(argument for argument in arguments if argument is not None)
+        event.command_line = " ".join(_arguments(fields))
     else:
         event.command_line = first(said.get, ("cmd", "proctitle"))
+
+
+def _arguments(fields: dict[str, Any]) -> Iterator[str]:
+    """The arguments of an EXECVE record in order; a long one stands in parts (`a1[0]`, `a1[1]`)."""
+    for number in count():
+        whole = fields.get(f"a{number}")
+        if whole is None:
+            parts = takewhile(bool, (fields.get(f"a{number}[{part}]", "") for part in count()))
+            whole = "".join(parts)
+            if not whole:
+                return
+        yield whole
 
 
 def _socket(saddr: str) -> str:

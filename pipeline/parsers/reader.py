@@ -138,7 +138,8 @@ def _object(raw: bytes) -> Any:
         doc = orjson.loads(raw)
     except orjson.JSONDecodeError as error:
         raise UnparsableError(_reason(error.msg)) from None
-    if not _NESTING.isdisjoint(map(type, doc.values())) and _deep(doc):
+    # A document that nests so deep holds as many opening marks; few others do, and to walk each would cost more.
+    if raw.count(b"{") + raw.count(b"[") > MAX_DEPTH and _deep(doc):
         raise UnparsableError("depth")
     return doc
 
@@ -150,7 +151,7 @@ def _reason(message: str) -> str:
 
 
 def _deep(doc: dict[str, Any]) -> bool:
-    """Whether containers stand in containers more than MAX_DEPTH times. Level by level: most records have one."""
+    """Whether containers stand in containers more than MAX_DEPTH times."""
     level: list[Any] = [value for value in doc.values() if type(value) in _NESTING]
     for _ in range(MAX_DEPTH):
         if not level:

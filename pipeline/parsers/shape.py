@@ -104,8 +104,9 @@ def source(product: str, category: str, service: str, event_id: int = 0) -> Sour
 
 @lru_cache(maxsize=16_384)
 def windows_source(channel: str, event_id: int) -> Source:
-    """The source of a Windows event: its channel in lower case is the service."""
-    return Source("windows", "", channel[:MAX_SOURCE].lower(), event_id)
+    """The source of a Windows event: its channel in lower case is the service. Sysmon for Linux writes them too."""
+    service = channel[:MAX_SOURCE].lower()
+    return Source("linux" if service.startswith("linux-sysmon") else "windows", "", service, event_id)
 
 
 def event_number(value: Any) -> int:

@@ -28,6 +28,8 @@ _PROCESS = first_of("Image", "NewProcessName", "ProcessName", "SourceImage", "Ap
 _COMMAND = first_of("CommandLine", "ProcessCommandLine")
 _DOMAIN = first_of("QueryName", "DestinationHostname")
 
+_SYSTEM = ("Computer", "EventRecordID", "Level", "Task", "Opcode", "Keywords", "Version")
+_NESTING = frozenset((dict, list))
 _FLAT_TIMES = ("@timestamp", "EventTime", "TimeCreated", "SystemTime", "UtcTime")
 
 
@@ -72,10 +74,11 @@ def evtx(doc: dict[str, Any], raw: bytes, _near: int, topic: Topic) -> Event:
     for name in ("EventData", "UserData"):
         data = inside.get(name)
         if isinstance(data, dict):
-            lift(data, fields)
-    for name in ("Channel", "Computer", "EventRecordID", "Level", "Task", "Opcode", "Keywords", "Version"):
-        if name in system:
-            fields.setdefault(name, text_of(system[name]))
+            fields = lift(data, fields)
+    for name in _SYSTEM:
+        if name in system and name not in fields:
+            fields[name] = system[name]
+    # EventData may have names of its own for these; a record's channel and number are the system's.
     fields["EventID"] = text_of(system.get("EventID"))
     fields["Channel"] = text_of(system.get("Channel"))
     provider = attribute(system, "Provider", "Name")
@@ -102,8 +105,11 @@ def text_of(value: Any) -> Any:
     return value.get("#text", value.get("Value")) if isinstance(value, dict) else value
 
 
-def lift(data: dict[str, Any], fields: dict[str, Any]) -> None:
-    """Put the items of EventData, or of the one element that UserData wraps, among the fields."""
+def lift(data: dict[str, Any], fields: dict[str, Any]) -> dict[str, Any]:
+    """The fields with the items of EventData, or of the one element that UserData wraps; `data` itself where it can."""
+    if "Data" not in data and _NESTING.isdisjoint(map(type, data.values())):
+        data.update(fields)
+        return data
     for name, value in data.items():
         if name == "Data":
             _lift_data(value, fields)
@@ -114,6 +120,7 @@ def lift(data: dict[str, Any], fields: dict[str, Any]) -> None:
                 fields.update((key, item) for key, item in value.items() if not key.startswith(("#", "@")))
         elif not name.startswith(("#", "@")):
             fields[name] = value
+    return fields
 
 
 def _lift_data(value: Any, fields: dict[str, Any]) -> None:

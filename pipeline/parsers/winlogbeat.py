@@ -15,14 +15,6 @@ from schemas.event import Event, Format
 
 WINLOGBEAT = Format("winlogbeat", "json", frozenset({"User", "Hashes"}))
 
-#: Our name ← the name in `winlog`.
-_HEAD: Final = (
-    ("Channel", "channel"),
-    ("Computer", "computer_name"),
-    ("Computer", "computer"),
-    ("EventID", "event_id"),
-    ("Provider_Name", "provider_name"),
-)
 #: By ECS object: Sigma's name ← path within.
 _ECS: Final[dict[str, tuple[tuple[str, tuple[str, ...]], ...]]] = {
     "process": (
@@ -46,6 +38,8 @@ _ECS: Final[dict[str, tuple[tuple[str, tuple[str, ...]], ...]]] = {
     "powershell": (("ScriptBlockText", ("file", "script_block_text")),),
 }
 
+_HEADS: Final = frozenset((*_ECS, "user"))
+
 
 def is_winlogbeat(doc: dict[str, Any]) -> bool:
     """`winlog`, or Vector's flat head around `event_data`."""
@@ -53,42 +47,43 @@ def is_winlogbeat(doc: dict[str, Any]) -> bool:
 
 
 def winlogbeat(doc: dict[str, Any], raw: bytes, _near: int, topic: Topic) -> Event:
-    """The fields are the record's own object, with everything lifted to its top."""
+    """The fields are the event data, with everything else of the record beside it."""
     inside = doc["winlog"] if isinstance(doc.get("winlog"), dict) else doc
-    lifted: dict[str, Any] = {}
-    for name, told in _HEAD:
-        if told in inside:
-            lifted.setdefault(name, inside[told])
+    get = inside.get
+    # Moved, not copied: two thirds of a record are event data, and keywords need not see them twice.
+    fields = inside.pop("event_data", None) or inside.pop("user_data", None)
+    if not isinstance(fields, dict):
+        fields = {}
+    if not _HEADS.isdisjoint(doc):
+        fields = lift_ecs(doc) | fields
+    for name, value in doc.items():
+        fields.setdefault(name, value)
     if "message" in doc:
-        lifted["Message"] = doc["message"]
-    for name in ("event_data", "user_data"):
-        data = inside.get(name)
-        if isinstance(data, dict):
-            lifted.update(data)
-    lift_ecs(doc, lifted)
-    own = moment(doc.get("@timestamp") or doc.get("timestamp"), topic.zone)
-    doc.update(lifted)
-    doc.setdefault("EventID", 0)
-    return windows(doc, raw, WINLOGBEAT, own)
+        fields["Message"] = doc["message"]
+    fields["Channel"] = get("channel")
+    fields["EventID"] = get("event_id")
+    fields["Computer"] = get("computer_name") or get("computer")
+    fields["Provider_Name"] = get("provider_name")
+    return windows(fields, raw, WINLOGBEAT, moment(doc.get("@timestamp") or doc.get("timestamp"), topic.zone))
 
 
-def lift_ecs(doc: dict[str, Any], fields: dict[str, Any]) -> None:
-    """Put what stands only in ECS under Sigma's names."""
+def lift_ecs(doc: dict[str, Any]) -> dict[str, Any]:
+    """What stands in ECS, under Sigma's names."""
+    fields: dict[str, Any] = {}
     for head, names in _ECS.items():
         inside = doc.get(head)
         if not isinstance(inside, dict):
             continue
         for name, path in names:
-            if name not in fields:
-                value = reach(inside, path)
-                if value is not None:
-                    fields[name] = value
-    if "Hashes" not in fields:
-        _hashes(doc, fields)
+            value = reach(inside, path)
+            if value is not None:
+                fields[name] = value
+    _hashes(doc, fields)
     user = doc.get("user")
-    if "User" not in fields and isinstance(user, dict) and isinstance(user.get("name"), str):
+    if isinstance(user, dict) and isinstance(user.get("name"), str):
         realm = user.get("domain")
         fields["User"] = f"{realm}\\{user['name']}" if isinstance(realm, str) and realm else user["name"]
+    return fields
 
 
 def _hashes(doc: dict[str, Any], fields: dict[str, Any]) -> None:
