@@ -99,10 +99,11 @@ def build_app(
 ) -> RoleApp:
     """The app of a role, with nothing connected yet.
 
-    `driver`: "batch" (events are RecordBatches, topics from `pipeline.transport.batches`) or "stock" (events are
-    records, topics from `records`). `fast_join`: a short session, for the embedded broker (`await Logs.embedded()`).
-    `stored_log`, `on_detection_gap`, `before_release`: see `pipeline.transport_options`; without `stored_log` a
-    committed offset that carries no log id is trusted. Raises RefusedError for an unknown role or unreadable files.
+    `driver`: "batch" (events are RecordBatches, topics from `pipeline.transport_topics.batches`) or "stock" (events
+    are records, topics from `records` there). `fast_join`: a short session, for the embedded broker
+    (`await Logs.embedded()`). `stored_log`, `on_detection_gap`, `before_release`: see `pipeline.transport_options`;
+    without `stored_log` a committed offset that carries no log id is trusted. Raises RefusedError for an unknown role
+    or files that cannot be read.
     """
     if role not in ROLES:
         raise RefusedError(f"There is no role {role}; the roles are {', '.join(ROLES)}.")
@@ -155,19 +156,6 @@ def build_app(
     else:
         app.sensors.add(TakenSensor(app))
     return app
-
-
-def records(app: Any, *topics: str) -> Any:
-    """The Faust topic whose events are the records of these topics, key and value as bytes. For driver "stock"."""
-    return app.topic(
-        *topics,
-        key_type=bytes,
-        value_type=bytes,
-        key_serializer="raw",
-        value_serializer="raw",
-        acks=True,
-        internal=False,
-    )
 
 
 async def serve(app: Any, stopping: asyncio.Event) -> None:

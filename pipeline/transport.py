@@ -35,23 +35,26 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
 from typing import Any
 
-import faust
 import structlog
 from aiokafka.errors import ConsumerStoppedError, IllegalStateError, KafkaError, OffsetOutOfRangeError
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 from faust.types.tuples import ConsumerMessage
 
+from pipeline.logs import UnknownTopicError
 from pipeline.transport_bounds import BoundedConsumer
 from pipeline.transport_cursor import Cursor, CursorStatus, Flight, Partition
+from pipeline.transport_fetch import Taken
 from pipeline.transport_logs import FRESH_S, LogChangedError, LogWatch
 from pipeline.transport_start import find_starts
-from pipeline.transport_thread import DENIED, ConsumerThread, Taken
+from pipeline.transport_thread import DENIED, ConsumerThread
+from pipeline.transport_topics import batches
 from schemas.errors import RefusedError, UnreachableError
 from schemas.event import RecordBatch
+
+__all__ = ["Consumer", "Transport", "batches"]
 
 #: Seconds that one look for fetched records lasts; a stop waits for it at most.
 TAKE_S = 0.5
@@ -63,23 +66,6 @@ COMMIT_S = 5.0
 START_S = 60.0
 
 log = structlog.get_logger("transport")
-
-
-class BatchSchema(faust.Schema):  # type: ignore[misc] # Faust publishes no types
-    """Passes a batch through: there is nothing to decode, so no decode error to acknowledge by mistake."""
-
-    def compile(self, app: Any, **_: Any) -> Callable[..., Awaitable[Any]]:
-        create_event = app.create_event
-
-        async def decode(message: Any, *, propagate: bool = False) -> Any:
-            return create_event(None, message.value, None, message)
-
-        return decode
-
-
-def batches(app: Any, *topics: str) -> Any:
-    """The Faust topic whose events are RecordBatches of these topics. The app's driver must be "batch"."""
-    return app.topic(*topics, schema=BatchSchema(), acks=True, internal=False)
 
 
 class Consumer(BoundedConsumer):
@@ -129,6 +115,12 @@ class Consumer(BoundedConsumer):
                 placed = await self._thread.run(
                     self._thread.place(epoch, {tp: cursor.start for tp, cursor in cursors.items()}), START_S
                 )
+        except UnknownTopicError as error:
+            raise LogChangedError(f"{error} It was there when its partitions were assigned.") from error
+        except DENIED as error:
+            raise RefusedError(
+                f"Kafka does not let us read ({type(error).__name__} {error}). Check our rights."
+            ) from error
         except (TimeoutError, KafkaError) as error:
             if epoch != self.epoch or isinstance(error, IllegalStateError):
                 return  # the partitions were taken away meanwhile; the next assignment calls again
@@ -166,6 +158,10 @@ class Consumer(BoundedConsumer):
                 f"The log no longer has the position that is read next ({error}). "
                 "The restart begins at the log's first position and counts what is gone."
             ) from error
+        except TimeoutError:
+            raise UnreachableError(
+                f"The consumer's thread was silent for {DEAD_S:g} s; the restart makes a new one."
+            ) from None
         except DENIED as error:
             raise RefusedError(
                 f"Kafka does not let us read ({type(error).__name__} {error}). Check our rights."
@@ -242,7 +238,8 @@ class Consumer(BoundedConsumer):
             except LogChangedError:
                 self._forget()
                 raise
-            if not same or not runs:
+            runs = {tp: run for tp, run in runs.items() if tp.topic in same}
+            if not runs:
                 return False
             try:
                 confirmed = await self._thread.run(self._thread.commit_positions(runs), COMMIT_S)

@@ -50,20 +50,26 @@ class BoundedConsumer(driver.Consumer):  # type: ignore[misc] # Faust publishes 
         return max(0.0, self._stop_by - time.monotonic())
 
     async def wait_empty(self) -> None:
-        """Let what is under work finish, as long as patience lasts, then commit what is acknowledged."""
-        give_up = (started := time.monotonic()) + self.patience()
-        while not self.should_stop and self._pending() and (left := give_up - time.monotonic()) > 0:
-            await self._release(left)
-            await self._wait_for_ack(min(LOOK_S, left))
-        if give_up > started and not self.should_stop and (unfinished := self._pending()):
-            log.warning("not finished in time, to be read again", events=unfinished)
+        """Let what is under work finish, as long as patience lasts, then commit what is acknowledged.
+
+        Raises nothing: this is called in the middle of a stop or a rebalance. An error of ours crashes the consumer.
+        """
         try:
+            await self._wait_for_work()
             async with asyncio.timeout(COMMIT_S):
                 await self.commit_and_end_transactions()
         except TimeoutError:
             log.warning("the last commit got no answer in time; what it covered is read again")
         except QorganError as error:
             await self.crash(error)
+
+    async def _wait_for_work(self) -> None:
+        give_up = (started := time.monotonic()) + self.patience()
+        while not self.should_stop and self._pending() and (left := give_up - time.monotonic()) > 0:
+            await self._release(left)
+            await self._wait_for_ack(min(LOOK_S, left))
+        if give_up > started and not self.should_stop and (unfinished := self._pending()):
+            log.warning("not finished in time, to be read again", events=unfinished)
 
     async def _release(self, timeout: float) -> None:
         if self.options.before_release is not None:

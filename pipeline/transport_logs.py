@@ -40,27 +40,31 @@ class LogWatch:
         self._asked = dict.fromkeys(wanted, self._clock())
         return dict(zip(wanted, found, strict=True))
 
-    async def hold(self, read: Iterable[tuple[str, str]], timeout: float, *, fresh: float = FRESH_S) -> bool:
-        """Whether every (topic, log) that is read is still so. False when it cannot be told now: commit nothing then.
+    async def hold(self, read: Iterable[tuple[str, str]], timeout: float, *, fresh: float = FRESH_S) -> set[str]:
+        """Of the (topic, log) that are read: the topics that are still so. Commit nothing of the others now.
 
         An answer younger than `fresh` seconds will do; before a commit none will, since the embedded broker keeps no
         trace of the log in a commit and would hand its successor an offset of the wrong one. Raises LogChangedError.
         """
-        asked, now = self._asked, self._clock()
-        stale = [(topic, name) for topic, name in set(read) if now - asked.get(topic, -fresh) >= fresh]
-        if not stale:
-            return True
-        try:
-            async with asyncio.timeout(timeout):
-                found = await asyncio.gather(*(self._logs.current(topic) for topic, _ in stale))
-        except (UnreachableError, RefusedError, TimeoutError) as error:
-            log.warning("commit withheld: the topic's id cannot be read", error=str(error) or "no answer in time")
-            return False
-        for (topic, name), present in zip(stale, found, strict=True):
-            if present != name:
+        wanted = dict(read)
+        now = self._clock()
+        stale = [topic for topic in wanted if now - self._asked.get(topic, now - fresh) >= fresh]
+        answers = await asyncio.gather(*(self._ask(topic, timeout) for topic in stale))
+        for topic, present in zip(stale, answers, strict=True):
+            if present is None:
+                self._asked.pop(topic, None)
+            elif present == wanted[topic]:
+                self._asked[topic] = now
+            else:
                 raise LogChangedError(
-                    f"Topic {topic} was deleted and created again while it was read (log {name} is now {present}). "
-                    "What was under work is dropped; the restart reads the new log from its first position."
+                    f"Topic {topic} was deleted and created again while it was read (log {wanted[topic]} is now "
+                    f"{present}). What was under work is dropped; the restart reads the new log from its beginning."
                 )
-            asked[topic] = now
-        return True
+        return {topic for topic in wanted if topic in self._asked}
+
+    async def _ask(self, topic: str, timeout: float) -> str | None:
+        try:
+            return await asyncio.wait_for(self._logs.current(topic), timeout)
+        except (UnreachableError, RefusedError, TimeoutError) as error:
+            log.warning("commit withheld: the topic's id cannot be read", topic=topic, error=str(error) or "no answer")
+            return None

@@ -4,7 +4,7 @@ It has a thread and a loop of its own so that heartbeats go on while an agent wo
 positions does so without an await in between, so that a rebalance cannot come between looking and acting.
 """
 
-# ruff: noqa: SLF001 - aiokafka has no public way to take one partition's records together with its positions
+# ruff: noqa: SLF001 - aiokafka has no public way to say where a group stands, or whether it is reassigned
 from __future__ import annotations
 
 import asyncio
@@ -14,7 +14,6 @@ from collections.abc import Coroutine, Mapping, Set
 from typing import Any, NamedTuple, TypeVar
 
 import aiokafka
-from aiokafka.consumer.fetcher import FetchResult
 from aiokafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssignor
 from aiokafka.errors import (
     AuthenticationFailedError,
@@ -28,13 +27,14 @@ from aiokafka.structs import OffsetAndMetadata, TopicPartition
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 
+from pipeline.transport_fetch import Taken, drain, more
 from pipeline.transport_options import Limits, TransportOptions
 from schemas.errors import QorganError, UnreachableError
 
 T = TypeVar("T")
 
-#: Records asked of aiokafka at a time: small enough that one step over the byte limit stays small.
-STEP = 250
+#: Seconds until a broker that takes the connection and says nothing counts as away.
+CONNECT_S = 20.0
 #: Seconds that the thread's end may take: leaving the group waits for a join that is under way.
 LEAVE_S = 3.0
 #: What trying again does not mend.
@@ -44,16 +44,6 @@ DENIED = (
     GroupAuthorizationFailedError,
     TopicAuthorizationFailedError,
 )
-
-
-class Taken(NamedTuple):
-    """Records of one partition and the positions before and after them; `records` may be empty."""
-
-    tp: TP
-    first: int
-    next: int
-    records: list[Any]
-    size: int
 
 
 class Known(NamedTuple):
@@ -76,10 +66,10 @@ class BoundedThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc] # Faus
     async def on_start(self) -> None:
         """Connect. Raises UnreachableError; aiokafka does not tell silence from a refusal, `Logs` does."""
         try:
-            await super().on_start()
-        except KafkaError as error:
+            await asyncio.wait_for(super().on_start(), CONNECT_S)
+        except (KafkaError, TimeoutError) as error:
             raise UnreachableError(
-                f"Kafka cannot be reached, or does not let us in ({error}). "
+                f"Kafka cannot be reached, or does not let us in ({error or 'no answer'}). "
                 "Check QORGAN_KAFKA, kafka_security, kafka_user and its password, and that the broker runs."
             ) from error
 
@@ -143,7 +133,7 @@ class ConsumerThread(BoundedThread):
                 left = deadline - time.monotonic()
                 if left <= 0:
                     return []
-                await asyncio.wait([fetcher._create_fetch_waiter()], timeout=left if settled else min(left, 0.05))
+                await more(fetcher, left if settled else min(left, 0.05))
 
     async def known(self, tps: Set[TP], ends: bool) -> dict[TP, Known]:
         """First position, end and committed offset of each; `ends` false leaves the end out (0)."""
@@ -209,53 +199,3 @@ def new_consumer(conf: Any, options: TransportOptions, *, reset: str) -> aiokafk
         heartbeat_interval_ms=int(conf.broker_heartbeat_interval * 1000),
         metadata_max_age_ms=conf.consumer_metadata_max_age_ms,
     )
-
-
-def drain(fetcher: Any, active: Set[TP], limits: Limits, room: int) -> list[Taken]:
-    """Take at most one batch of each active partition from what aiokafka has fetched, within `room` bytes.
-
-    At least one batch whatever its size. A fetch that held control records only gives a batch without records: the
-    position has moved, and the run of positions must not break. Raises the error that a partition's fetch met.
-    """
-    taken: list[Taken] = []
-    assignment = fetcher._subscriptions.subscription.assignment
-    for partition in list(fetcher._records):
-        if not fetcher._subscriptions.is_assigned(partition):
-            del fetcher._records[partition]
-            continue
-        if partition not in active:
-            continue
-        fetched = fetcher._records[partition]
-        if not isinstance(fetched, FetchResult):
-            if taken:
-                break  # these first; the error is still there at the next call
-            _release(fetcher, partition)
-            fetched.check_raise()
-        state = assignment.state_value(partition)
-        first = state.position
-        records, size = _cut(fetched, limits)
-        if not fetched.has_more():
-            _release(fetcher, partition)
-        if state.position > first:
-            taken.append(Taken(TP(*partition), first, state.position, records, size))
-            room -= size
-        if room <= 0:
-            break
-    return taken
-
-
-def _cut(fetched: FetchResult, limits: Limits) -> tuple[list[Any], int]:
-    """Records of one fetch up to the limits: compression makes a fetch larger than the broker was asked for."""
-    records: list[Any] = []
-    size = 0
-    while fetched.has_more() and len(records) < limits.batch_records and size < limits.fetch_bytes:
-        step = fetched.getall(min(STEP, limits.batch_records - len(records)))
-        size += sum([record.serialized_value_size + record.serialized_key_size for record in step])
-        records += step
-    return records, size
-
-
-def _release(fetcher: Any, partition: TopicPartition) -> None:
-    """Let aiokafka fetch this partition again."""
-    del fetcher._records[partition]
-    fetcher._notify(fetcher._wait_consume_future)

@@ -13,8 +13,10 @@ from aiokafka.consumer.subscription_state import Assignment
 from aiokafka.structs import ConsumerRecord, TopicPartition
 from faust.types import TP
 
+from pipeline.logs import UnknownTopicError
+from pipeline.transport_fetch import Taken
 from pipeline.transport_options import Limits
-from pipeline.transport_thread import Known, Taken
+from pipeline.transport_thread import Known
 
 
 class FakeLogs:
@@ -33,6 +35,8 @@ class FakeLogs:
             await asyncio.Event().wait()
         if self.error is not None:
             raise self.error
+        if topic not in self.names:
+            raise UnknownTopicError(f"no topic {topic}")
         return self.names[topic]
 
     async def embedded(self) -> bool:

@@ -19,7 +19,9 @@ from tests.transporting import (
     numbered,
     processed,
     publish,
+    reader,
     reading,
+    running,
     start,
     until,
     until_consuming,
@@ -51,6 +53,25 @@ async def test_three_kills_under_load_lose_nothing(embedded_broker: Broker, tmp_
     await until(lambda: wanted <= processed(workers).keys(), 60)
     assert steady.end(signal.SIGTERM)[0] == Exit.OK
     assert processed(workers).keys() == wanted
+
+
+async def test_a_stuck_worker_does_not_keep_its_partitions_from_the_others(embedded_broker: Broker) -> None:
+    """Faust waits for the stuck agent for ever, in the middle of the rebalance, and no one reads its partitions."""
+    kafka, topic = embedded_broker.address, fresh()
+    create(kafka, topic, 2)
+    await publish(kafka, topic, numbered(100), 2)
+    settings = reading(kafka, fresh("g"))
+
+    async def stuck(batch: object) -> None:
+        await asyncio.Event().wait()
+
+    async with running(reader(settings, topic, work=stuck)) as first:
+        await first.until(lambda: len(first.app.consumer.cursor_status()) == 2)
+        async with running(reader(settings, topic)) as second:
+            await second.until(lambda: len(second.values) == 50, 30)
+            await first.stop()
+            await second.until(lambda: len(second.values) == 100, 30)
+    assert sorted(second.values) == sorted(numbered(100))
 
 
 async def test_sigterm_is_obeyed_though_the_agent_is_stuck_and_its_batch_stays_uncommitted(

@@ -12,10 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.app import build_app, records, serve
+from pipeline.app import build_app, serve
 from pipeline.embedded.children import Broker
 from pipeline.logs import Logs
 from pipeline.transport_logs import LogChangedError
+from pipeline.transport_topics import records
 from schemas.errors import Exit, UnreachableError
 from schemas.event import RecordBatch
 from tests.transporting import (

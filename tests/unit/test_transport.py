@@ -15,10 +15,12 @@ from faust.types.tuples import ConsumerMessage
 
 from pipeline.app import RoleApp, build_app
 from pipeline.settings import Settings
-from pipeline.transport import BatchSchema, Consumer, batches
+from pipeline.transport import Consumer, batches
 from pipeline.transport_cursor import BrokenRunError
+from pipeline.transport_fetch import Taken
 from pipeline.transport_logs import LogChangedError
-from pipeline.transport_thread import Known, Taken
+from pipeline.transport_thread import Known
+from pipeline.transport_topics import BatchSchema
 from schemas.errors import UnreachableError
 from schemas.event import RecordBatch
 from tests.fakes_transport import FakeLogs, FakeThread, record
@@ -236,6 +238,14 @@ async def test_a_topic_created_again_discards_the_commit_and_what_is_under_work(
         await consumer.commit()
     assert thread.committed == {}
     assert not await consumer.commit()
+
+
+async def test_a_topic_that_vanished_since_the_assignment_ends_the_worker_for_a_restart(made: Made) -> None:
+    """Not as refused: that would end every role for good."""
+    consumer = await made()
+    consumer.options.logs.names.clear()
+    with pytest.raises(LogChangedError):
+        await consumer.perform_seek()
 
 
 async def test_a_position_that_left_the_log_under_a_running_consumer_ends_it(made: Made) -> None:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import aiokafka.codec
 import pytest
 from aiokafka.consumer.fetcher import Fetcher, FetchResult
 from aiokafka.consumer.subscription_state import SubscriptionState
-from aiokafka.errors import OffsetOutOfRangeError
+from aiokafka.errors import GroupAuthorizationFailedError, OffsetOutOfRangeError
 from aiokafka.structs import TopicPartition
 from faust.types import TP
 
+from pipeline.transport_fetch import STEP, drain, more
 from pipeline.transport_options import Limits
-from pipeline.transport_thread import STEP, drain
 from tests.fakes_transport import FakeFetcher, record
 
 ONE, TWO = TopicPartition("raw", 0), TopicPartition("raw", 1)
@@ -96,6 +98,34 @@ async def test_an_error_of_one_partition_waits_until_the_others_are_handed_out(f
     assert len(drain(fetcher, {ONE, TWO}, WIDE, ROOM)) == 1
     with pytest.raises(OffsetOutOfRangeError):
         drain(fetcher, {ONE, TWO}, WIDE, ROOM)
+
+
+async def test_waiting_in_vain_leaves_nothing_behind() -> None:
+    """An idle topic is looked at twice a second for days."""
+    waiters: set[asyncio.Future[None]] = set()
+
+    class Idle:
+        def _create_fetch_waiter(self) -> asyncio.Future[None]:
+            waiter = asyncio.get_running_loop().create_future()
+            waiters.add(waiter)
+            waiter.add_done_callback(waiters.discard)
+            return waiter
+
+    for _ in range(3):
+        await more(Idle(), 0.001)
+    await asyncio.sleep(0)
+    assert not waiters
+
+
+async def test_what_the_group_met_is_raised_where_records_are_awaited() -> None:
+    class Refused:
+        def _create_fetch_waiter(self) -> asyncio.Future[None]:
+            waiter = asyncio.get_running_loop().create_future()
+            waiter.set_exception(GroupAuthorizationFailedError("group"))
+            return waiter
+
+    with pytest.raises(GroupAuthorizationFailedError):
+        await more(Refused(), 1.0)
 
 
 def test_aiokafka_still_has_what_we_take_from_it() -> None:

@@ -29,7 +29,7 @@ async def test_without_a_commit_the_topic_is_asked_every_two_seconds(clock: Cloc
     watch = LogWatch(logs, clock)
     assert await watch.names(["raw", "raw"]) == {"raw": "a"}
     for _ in range(5):
-        assert await watch.hold([("raw", "a")], 1.0)
+        assert await watch.hold([("raw", "a")], 1.0) == {"raw"}
     assert logs.asked == ["raw"]
     clock.now += FRESH_S
     assert await watch.hold([("raw", "a")], 1.0)
@@ -69,6 +69,14 @@ async def test_without_an_answer_nothing_is_committed_and_the_next_commit_asks_a
     assert not await watch.hold([("raw", "a")], 1.0)
     logs.error = None
     assert await watch.hold([("raw", "a")], 1.0)
+
+
+async def test_a_topic_without_an_answer_holds_up_no_other(clock: Clock) -> None:
+    logs = FakeLogs({"raw": "a", "other": "b"})
+    watch = LogWatch(logs, clock)
+    await watch.names(["raw", "other"])
+    del logs.names["raw"]
+    assert await watch.hold([("raw", "a"), ("other", "b")], 1.0, fresh=0.0) == {"other"}
 
 
 async def test_a_question_that_is_never_answered_ends_in_time(clock: Clock) -> None:
