@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import time
 from collections.abc import Iterator, Sequence
@@ -11,15 +12,17 @@ from typing import Any
 
 import orjson
 import pytest
+from aiokafka import AIOKafkaConsumer
 
 from detectors.ioc.match import IndicatorIndex
 from detectors.sigma.engine import Engine
 from detectors.triage.attribution import Attribution
+from pipeline import topics
 from pipeline.delivery import Outgoing
 from pipeline.detecting import DetectionSet
-from pipeline.embedded.children import Store
+from pipeline.embedded.children import Broker, Store
 from pipeline.event_list import load_event_list
-from pipeline.hunts.hunt import HuntProgress, HuntSummary, Search, clients
+from pipeline.hunts.hunt import HuntProgress, HuntSummary, Search, clients, hunt
 from pipeline.hunts.past import Past
 from pipeline.indicators import load_indicators
 from pipeline.parsers import Reader
@@ -204,3 +207,30 @@ async def test_a_record_comes_back_from_the_store_byte_by_byte(bank: StoredBank,
 
 def _origin(batch: RecordBatch, offset: int) -> Origin:
     return Origin(batch.log, batch.topic, batch.partition, offset)
+
+
+def test_the_whole_hunt_delivers_to_the_topic(bank: StoredBank, wanted: Path, embedded_broker: Broker) -> None:
+    bank.store(dns("ws-001", "evil.example"), first=0)
+    settings = bank.settings.model_copy(update={"kafka": embedded_broker.address})
+    topics.ensure(settings)
+    summary = hunt(settings, [wanted], since=92 * 86_400)
+    assert (summary.detections, summary.indicators, summary.unread) == (1, 4, 0)
+    assert summary.seconds > 0
+    delivered = asyncio.run(read_detections(embedded_broker.address))
+    batch = bank.batches[0]
+    decide = bank.decide(wanted)
+    event = bank.reader.read(batch).events[0]
+    (match,) = decide.indicators.match_any_time([event])
+    expected = decide.of_indicator(_origin(batch, 0), event, match.indicator, match.observable, retrospective=True)
+    assert expected in delivered
+
+
+async def read_detections(address: str) -> list[Detection]:
+    consumer = AIOKafkaConsumer("detections", bootstrap_servers=address, auto_offset_reset="earliest")
+    await consumer.start()
+    try:
+        while not (some := await consumer.getmany(timeout_ms=1_000)):
+            pass
+        return [Detection.from_bytes(record.value) for records in some.values() for record in records]
+    finally:
+        await consumer.stop()
