@@ -13,7 +13,7 @@ from collections import Counter, deque
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import structlog
 from pydantic import ValidationError
@@ -23,6 +23,7 @@ from pipeline.agents.raw_to_detections import dead_letter
 from pipeline.delivery import Delivery, Outgoing
 from pipeline.journal import Journal
 from schemas.dead_letter import DeadLetter
+from schemas.errors import RefusedError
 from schemas.event import RecordBatch
 from schemas.event_list import EventList
 from schemas.incident import Incident
@@ -61,7 +62,7 @@ class IntakeToIncidents:
         self._event_list = event_list
         self._delivery = delivery
         self._metrics = metrics
-        self._zone = ZoneInfo(zone)
+        self._zone = _zone(zone)
         self._clock = clock
         self._wall = wall
         self._lock = asyncio.Lock()
@@ -202,6 +203,13 @@ class IntakeToIncidents:
         for update in judged.updates:
             if not update.retrospective:
                 self._metrics["incident_seconds"].observe(max(0, now - update.kafka_time) / 1000)
+
+
+def _zone(name: str) -> ZoneInfo:
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError):
+        raise RefusedError(f"There is no time zone {name}: set QORGAN_TIMEZONE, e.g. to Asia/Almaty.") from None
 
 
 def read_updates(batch: RecordBatch) -> tuple[list[Waiting], list[Outgoing]]:

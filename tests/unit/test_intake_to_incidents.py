@@ -10,7 +10,7 @@ import pytest
 from pipeline.agents.intake_to_incidents import IntakeToIncidents
 from pipeline.delivery import Outgoing
 from pipeline.metrics import Metrics
-from schemas.errors import QorganError, UnreachableError
+from schemas.errors import QorganError, RefusedError, UnreachableError
 from schemas.event import RecordBatch
 from schemas.incident import Incident
 from schemas.intake import FindingUpdate
@@ -191,6 +191,12 @@ async def test_the_year_in_a_number_is_the_banks(scene: Scene) -> None:
     await scene.handle(scene.process(), intake(update(found(0))))
     assert scene.last.number == "2026-000001"
     assert scene.process()._year(new_year_in_almaty - 1) == 2025
+
+
+@pytest.mark.parametrize("zone", ["Asia/Almatty", "", "../etc/passwd"])
+def test_a_time_zone_that_there_is_not_is_refused(tmp_path: Path, zone: str) -> None:
+    with pytest.raises(RefusedError, match="QORGAN_TIMEZONE"):
+        IntakeToIncidents(LocalJournal(tmp_path), LIST, FakeDelivery(), Metrics(), zone)
 
 
 async def test_metrics_count_incidents_findings_entries_and_revisions(scene: Scene) -> None:
