@@ -9,10 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
-from itertools import islice
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
@@ -23,7 +22,7 @@ from pipeline.agents.raw_to_detections import outgoing
 from pipeline.delivery import KafkaDelivery, Outgoing
 from pipeline.detecting import DetectionSet
 from pipeline.event_list import load_event_list
-from pipeline.hunts.past import CHUNK, Block, Past
+from pipeline.hunts.past import CHUNK_BYTES, Block, Past
 from pipeline.indicators import load_indicators
 from pipeline.kafka import aiokafka_options
 from pipeline.logs import Logs
@@ -129,13 +128,13 @@ class Search:
         """Search the days from `since` on and deliver what is found."""
         index = self._decide.indicators
         summary = HuntSummary(since, until, index.revision, indicators=len(index))
-        chunks = list(_chunks(index))
-        days = await asyncio.to_thread(self._past.days, since) if chunks else []
+        questions = list(chunks(index))
+        days = await asyncio.to_thread(self._past.days, since) if questions else []
         summary.days = len(days)
         for number, day in enumerate(days, 1):
             # A block is searched once, whatever the number of questions that led to it.
             blocks: dict[tuple[str, int, str, int], Block] = {}
-            for chunk in chunks:
+            for chunk in questions:
                 for block in await asyncio.to_thread(self._past.blocks, day, chunk):
                     known = blocks.get(block.place)
                     blocks[block.place] = block if known is None else known.joined(block)
@@ -172,11 +171,18 @@ class Search:
         ]
 
 
-def _chunks(index: IndicatorIndex) -> Iterator[list[Observable]]:
-    """The index's values, each once, CHUNK at a time."""
-    values: Iterable[Observable] = dict.fromkeys(Observable(one.type, one.value) for one in index)
-    rest = iter(values)
-    while chunk := list(islice(rest, CHUNK)):
+def chunks(index: IndicatorIndex) -> Iterator[list[Observable]]:
+    """The index's values, each once, type by type, as many at a time as one question takes."""
+    chunk: list[Observable] = []
+    held = 0
+    for value in sorted({Observable(one.type, one.value) for one in index}):
+        size = len(value.value.encode()) + 4  # quotes, comma, blank
+        if chunk and held + size > CHUNK_BYTES:
+            yield chunk
+            chunk, held = [], 0
+        chunk.append(value)
+        held += size
+    if chunk:
         yield chunk
 
 

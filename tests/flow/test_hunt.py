@@ -22,7 +22,7 @@ from pipeline.delivery import Outgoing
 from pipeline.detecting import DetectionSet
 from pipeline.embedded.children import Broker, Store
 from pipeline.event_list import load_event_list
-from pipeline.hunts.hunt import HuntProgress, HuntSummary, Search, clients, hunt
+from pipeline.hunts.hunt import HuntProgress, HuntSummary, Search, chunks, clients, hunt
 from pipeline.hunts.past import Past
 from pipeline.indicators import load_indicators
 from pipeline.parsers import Reader
@@ -207,6 +207,17 @@ async def test_a_record_comes_back_from_the_store_byte_by_byte(bank: StoredBank,
 
 def _origin(batch: RecordBatch, offset: int) -> Origin:
     return Origin(batch.log, batch.topic, batch.partition, offset)
+
+
+async def test_thousands_of_indicators_are_asked_for_in_several_questions(bank: StoredBank, tmp_path: Path) -> None:
+    bank.store(dns("ws-001", "www.evil0.example"), dns("ws-002", "evil2.example"), image("ws-003", "ab" * 16), first=0)
+    many = tmp_path / "many.csv"
+    domains = (f"domain,evil{n}.example" for n in range(3))
+    digests = (f"sha256,{n:064x}" for n in range(1, 3_200))
+    many.write_text("\n".join(["type,value", *domains, *digests, f"md5,{'ab' * 16}"]))
+    assert len(list(chunks(bank.decide(many).indicators))) > 1
+    _, found = await bank.hunt(many)
+    assert sorted(one.offset for one in found) == [0, 1, 2]
 
 
 def test_the_whole_hunt_delivers_to_the_topic(bank: StoredBank, wanted: Path, embedded_broker: Broker) -> None:
