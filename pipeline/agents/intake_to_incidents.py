@@ -69,6 +69,7 @@ class IntakeToIncidents:
         self._desk: Desk | None = None
         self._epoch = 0
         self._republished = False
+        self._turn = 0
         self._open: deque[tuple[Intake, Callable[[], None]]] = deque()
 
     @property
@@ -93,9 +94,14 @@ class IntakeToIncidents:
     async def handle(self, batch: RecordBatch, ack: Callable[[], None]) -> None:
         """Take in a batch; `ack` is called once every record of it is answered, up to a second after this returns.
 
-        Raises UnreachableError or another QorganError when the outcome cannot be made durable: stop, and start again.
+        A batch that waited while the partition was given up is left to whoever reads it again: taking the journal for
+        it would keep the new owner out. Raises UnreachableError or another QorganError when the outcome cannot be made
+        durable: stop, and start again.
         """
+        turn = self._turn
         async with self._lock:
+            if turn != self._turn:
+                return
             desk = await self._take_over()
             await self._publish_again(desk, batch)
             waiting, letters = read_updates(batch)
@@ -114,6 +120,7 @@ class IntakeToIncidents:
 
     async def release(self) -> None:
         """Finish what waits, then let the next process have the journal. Safe to call at any time."""
+        self._turn += 1
         async with self._lock:
             try:
                 if self._desk is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -154,6 +155,23 @@ async def test_giving_the_partition_up_finishes_what_waits_and_lets_the_next_pro
     await scene.handle(first, intake(update(found(3, tags=DUMP, host="ws-999", user="x")), first=3))
     assert scene.last.number == "2026-000002"
     assert [sealed.entry.epoch for sealed in read(scene.folder)][-1] == 3
+
+
+async def test_a_batch_that_waited_while_the_partition_was_given_up_does_not_take_the_journal_back(
+    scene: Scene,
+) -> None:
+    first, second = scene.process(), scene.process()
+    await scene.handle(first, intake(update(found(0))))
+    async with first._lock:  # it is at work when the partition is taken from it
+        late = asyncio.create_task(scene.handle(first, intake(update(found(1, tags=LEAK)), first=1)))
+        await asyncio.sleep(0)
+        gone = asyncio.create_task(first.release())
+        await asyncio.sleep(0)
+    await asyncio.gather(late, gone)
+    assert not first.active
+    assert scene.acked == [1]
+    await scene.handle(second, intake(update(found(1, tags=LEAK)), first=1))
+    assert (scene.last.revision, scene.acked) == (2, [1, 2])
 
 
 async def test_revisions_that_a_broker_forgot_are_sent_again_to_its_successor(scene: Scene) -> None:
