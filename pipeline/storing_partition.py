@@ -45,7 +45,9 @@ class PartitionStorer:
         self.reason = ""
         self._tabulator, self._means, self._owner = tabulator, means, owner
         self._tail: Claim | None = None
+        self._offered: int | None = None
         self._end = 0
+        self._unstored_ms: int | None = None
         self._block = self._empty(0)
         self._hold, self._holding, self._reached = Hold(), True, False
         self._cursor: Cursor | None = None
@@ -73,7 +75,7 @@ class PartitionStorer:
         """Live rows: appended, held back, or dropped."""
         if batch.log != self.chain.log:
             return
-        self._end = max(self._end, batch.next)
+        self._seen(batch)
         if self.state == "live":
             self._append(batch, parsed)
         elif self._holding:
@@ -107,17 +109,22 @@ class PartitionStorer:
     def status(self) -> PartitionStatus:
         """How it stands."""
         tail = self._tail.last if self._tail is not None else None
-        lag = max(0, self._end - (tail + 1)) if tail is not None else self._end
+        known = tail + 1 if tail is not None else self._offered
+        lag = max(0, self._end - known) if known is not None else 0
         log_, topic, partition = self.chain
         return PartitionStatus(topic, partition, log_, self.state, tail, lag, self.reason)
 
     @property
     def unstored_since(self) -> float | None:
-        """Kafka's time (s) of the oldest record that is held and not stored, None when there is none."""
-        for block in (self._flying, self._block):
-            if block is not None and block.oldest_ms is not None:
-                return block.oldest_ms / 1000
-        return None
+        """Kafka's time (s) of the oldest record known not to be stored, held or not; None when all are stored."""
+        return self._unstored_ms / 1000 if self._unstored_ms is not None else None
+
+    def _seen(self, batch: RecordBatch) -> None:
+        """Remember how far the log goes, and since when something is not stored."""
+        self._offered = batch.first if self._offered is None else self._offered
+        self._end = max(self._end, batch.next)
+        if self._unstored_ms is None and batch.records and (self._tail is None or batch.next > self._tail.next):
+            self._unstored_ms = batch.records[0].timestamp
 
     def _append(self, batch: RecordBatch, parsed: Any) -> None:
         block, budget = self._block, self._means.budget
@@ -205,6 +212,7 @@ class PartitionStorer:
         if self._flight is not None and self._flight.done():
             flight, self._flight = self._flight, None
             self._tail, self._flying = flight.result(), None
+            self._unstored_ms = self._block.oldest_ms
         if self._flight is None and self._due():
             block, self._block, self._asked = self._block, self._empty(self._block.next), False
             assert self._tail is not None  # noqa: S101 - set by _follow
@@ -273,7 +281,8 @@ class PartitionStorer:
             batch = await self._cursor.fetch()
         except OutOfRangeError:
             raise UnreachableError(f"Offset {position} of {self.chain} is not in the log any more.") from None
-        self._end = max(self._end, self._cursor.end or 0, batch.next)
+        self._end = max(self._end, self._cursor.end or 0)
+        self._seen(batch)
         held = self._hold.first  # may have come meanwhile, and from further back: then there is nothing to leave to it
         return cut(batch, position, held if held is not None and held > position else None)
 

@@ -9,7 +9,7 @@ from typing import Literal, NamedTuple
 
 from schemas.errors import HaltError
 from schemas.event import Record, RecordBatch
-from sinks.clickhouse.ddl import WINDOW
+from sinks.clickhouse.ddl import LEAST_EVENT_DAYS, WINDOW
 from sinks.clickhouse.ledger import Chain, Claim
 
 State = Literal["waiting", "catching_up", "live", "halted"]
@@ -89,13 +89,19 @@ def missing_from_log(tail: Claim, log_first: int) -> HaltError | None:
         return None
     return HaltError(
         f"Storing of {tail.chain} stands still: offsets {tail.next} to {log_first - 1} left the log before they were "
-        "stored. Give the topic a longer retention, and record the loss in the ledger to go on."
+        "stored. Give the topic a longer retention; to go on, a person must accept the loss (runbook "
+        "QorganStoringHalted)."
     )
 
 
 def remembered(claimed_since: int) -> bool:
     """Whether a claim's tokens are surely in the tables' windows still, after so many later claims."""
     return claimed_since < TRUSTED_WINDOW
+
+
+def expired(age: float) -> bool:
+    """Whether rows of a block may be gone by retention, so that their absence means nothing; `age` in seconds."""
+    return age >= LEAST_EVENT_DAYS * 86_400
 
 
 def repair_of(claim: Claim, revision: str, log_first: int, claimed_since: int, owner_is_done: bool) -> Repair:
@@ -136,7 +142,8 @@ def incomplete(claim: Claim, count: int) -> HaltError | None:
         return None
     return HaltError(
         f"Storing of {claim.chain} stands still: {claim.count - count} of {claim.count} records of the block at "
-        f"{claim.first} are neither in ClickHouse nor in the log. Record the loss in the ledger to go on."
+        f"{claim.first} are neither in ClickHouse nor in the log. To go on, a person must accept the loss (runbook "
+        "QorganStoringHalted)."
     )
 
 

@@ -13,6 +13,7 @@ from pipeline.storing_means import Means
 from pipeline.storing_rules import (
     cut,
     differs,
+    expired,
     incomplete,
     log_ends_early,
     missing_from_log,
@@ -68,14 +69,16 @@ async def find_tail(means: Means, chain: Chain, tabulator: Tabulator, owner: str
 
 async def _mend(means: Means, tail: Claim, tabulator: Tabulator, first: int) -> None:
     """Make the tail block whole, unless it is."""
+    age = means.clock() - tail.received / 1000
+    if expired(age):
+        return
     stands = await _rows(means, tail, tabulator)
     if stands > tail.count:
         log.error("a block has more rows than records", chain=str(tail.chain), first=tail.first, rows=stands)
     if stands >= tail.count:
         return
     since = await means.ask("read", means.store.since, tail.received)
-    owner_is_done = means.clock() - tail.received / 1000 > owners_time(means.timeout)
-    how = repair_of(tail, tabulator.revision, first, since, owner_is_done)
+    how = repair_of(tail, tabulator.revision, first, since, owner_is_done=age > owners_time(means.timeout))
     log.info("mending the tail block", chain=str(tail.chain), first=tail.first, how=how, rows=stands, of=tail.count)
     if how == "wait":
         raise LaterError(

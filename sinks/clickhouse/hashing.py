@@ -55,9 +55,13 @@ def packed_headers(headers: Sequence[tuple[str, bytes | None]]) -> bytes:
 
 def framed(record: Record, hashed: bytes) -> bytes:
     """One record as the block's hash sees it; `hashed` is the digest of its value."""
-    key = record.key
-    headers = packed_headers(record.headers) if record.headers else b""
-    head = _FRAME.pack(record.offset, moment(record.timestamp), -1 if key is None else len(key), len(headers))
+    key, when = record.key, record.timestamp
+    if not EARLIEST_MS <= when <= LATEST_MS:
+        when = moment(when)
+    if key is None and not record.headers:
+        return _FRAME.pack(record.offset, when, -1, 0) + hashed
+    headers = packed_headers(record.headers)
+    head = _FRAME.pack(record.offset, when, -1 if key is None else len(key), len(headers))
     return head + (key or b"") + headers + hashed
 
 

@@ -80,7 +80,10 @@ def genesis(chain: Chain, first: int, received: int, owner: str) -> Claim:
 
 
 def gap(tail: Claim, until: int, received: int, who: str) -> Claim:
-    """The row that accepts the loss of everything from the tail to `until` (exclusive), by a person's decision."""
+    """The row that accepts the loss of everything from the tail to `until` (exclusive), by a person's decision.
+
+    With `until` right behind the tail it accepts what the tail block lacks.
+    """
     return Claim(tail.chain, tail.next, until - 1, 0, "", tail.hash, received, GAP, who)
 
 
@@ -93,7 +96,7 @@ class Ledger:
 
     def tail(self, chain: Chain) -> Claim | None:
         """The chain's last claim; None where it has not begun."""
-        return self._one(f"WHERE {_CHAIN} ORDER BY last DESC LIMIT 1", _chain(chain))
+        return self._one(f"WHERE {_CHAIN} ORDER BY last DESC, first DESC LIMIT 1", _chain(chain))
 
     def begin(self, claim: Claim) -> Claim | None:
         """Insert a genesis unless the chain has one already; returns the chain's tail."""
@@ -112,6 +115,18 @@ class Ledger:
             f"WHERE {_CHAIN} AND first = {{first:Int64}} AND last >= first LIMIT 1",
             {**_chain(claim.chain), "first": claim.first},
         )
+
+    def accept(self, loss: Claim) -> Claim | None:
+        """Record a loss (`gap`), perhaps of no position at all but of rows of the tail block; returns the tail."""
+        if loss.last >= loss.first:
+            return self.claim(loss)
+        self._insert(
+            loss,
+            f"NOT EXISTS (SELECT 1 FROM {self._table} WHERE {_CHAIN} AND first >= {{first:Int64}}) "
+            f"AND EXISTS (SELECT 1 FROM {self._table} WHERE {_CHAIN} AND last = {{first:Int64}} - 1)",
+            f"{GAP} {loss.first}",
+        )
+        return self.tail(loss.chain)
 
     def since(self, received: int) -> int:
         """How many blocks were claimed since then (ms UTC), of all chains: how far a token has moved in its window."""
@@ -132,7 +147,7 @@ class Ledger:
 
     def chain(self, chain: Chain) -> list[Claim]:
         """The whole chain, genesis first."""
-        return self._read(f"WHERE {_CHAIN} ORDER BY last", _chain(chain))
+        return self._read(f"WHERE {_CHAIN} ORDER BY last, first", _chain(chain))
 
     def chains(self) -> list[Chain]:
         """All chains there are."""

@@ -13,7 +13,7 @@ import pytest
 from pipeline.embedded.children import Store
 from schemas.errors import HaltError, UnreachableError
 from schemas.event import RecordBatch
-from sinks.clickhouse import ddl
+from sinks.clickhouse import client, ddl
 from sinks.clickhouse.client import Address
 from sinks.clickhouse.hashing import ContentHash
 from sinks.clickhouse.ledger import Chain, Claim, broken, gap, genesis
@@ -155,6 +155,14 @@ class TestRows:
         assert [same for *_, same, _ in rows.result_rows] == [0, 1, 1, 1]
         assert [key for *_, key in rows.result_rows] == [None, "006B", "006B", "006B"]
 
+    def test_over_a_network_bodies_are_compressed_and_read_the_same(
+        self, clickhouse: ClickHouse, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(client, "_LOOPBACK", ())
+        claim = claim_after(begun(clickhouse), 90)
+        insert(clickhouse, claim, batch_of(*[b"v" * 300] * 90))
+        assert clickhouse.present(claim, ROWS) == list(range(90))
+
     def test_rows_of_another_log_are_not_taken_for_the_blocks(self, clickhouse: ClickHouse) -> None:
         claim = claim_after(begun(clickhouse), 10)
         insert(clickhouse, claim, batch_of(*[b"v"] * 10))
@@ -217,14 +225,14 @@ class TestTables:
     def test_a_detection_counts_once_and_an_incident_as_it_is_last(
         self, clickhouse: ClickHouse, embedded_store: Store, name: str
     ) -> None:
-        client = embedded.client(embedded_store)
-        client.command(
+        sql = embedded.client(embedded_store)
+        sql.command(
             f"INSERT INTO {name}.detections (id, revision, received, record_offset) VALUES "
             "('d', 'second', '2026-01-01 00:00:01', 9), ('d', 'first', '2026-01-01 00:00:00', 3)"
         )
-        client.command(f"INSERT INTO {name}.incidents (id, revision, status) VALUES ('i', 2, 'b'), ('i', 1, 'a')")
-        assert client.query(f"SELECT revision FROM {name}.detections_first").result_rows == [("first",)]
-        assert client.query(f"SELECT revision, status FROM {name}.incidents_last").result_rows == [(2, "b")]
+        sql.command(f"INSERT INTO {name}.incidents (id, revision, status) VALUES ('i', 2, 'b'), ('i', 1, 'a')")
+        assert sql.query(f"SELECT revision FROM {name}.detections_first").result_rows == [("first",)]
+        assert sql.query(f"SELECT revision, status FROM {name}.incidents_last").result_rows == [(2, "b")]
 
 
 class TestErrors:

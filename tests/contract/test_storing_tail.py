@@ -12,15 +12,18 @@ import pytest
 from pipeline import storing_rules
 from pipeline.embedded.children import Store
 from pipeline.metrics import Metrics
+from pipeline.settings import Settings
 from pipeline.storing_blocks import Budget, OpenBlock
+from pipeline.storing_gap import accept_loss
 from pipeline.storing_means import Means
 from pipeline.storing_rules import Limits, owners_time
 from pipeline.storing_tail import LaterError, find_tail
 from pipeline.storing_threads import Threads
 from schemas.dead_letter import DeadLetter
+from schemas.errors import HaltError, RefusedError
 from schemas.event import Event, Observable, RecordBatch
 from sinks.clickhouse import ddl
-from sinks.clickhouse.ledger import Claim, genesis
+from sinks.clickhouse.ledger import Claim, broken, genesis
 from sinks.clickhouse.rows import EventColumns
 from sinks.clickhouse.store import ClickHouse
 from tests import embedded
@@ -139,6 +142,7 @@ async def test_tokens_that_left_the_window_are_not_relied_on(
     embedded_store: Store, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(ddl, "WINDOW", 4)
+    monkeypatch.setitem(ddl.SETTINGS, "non_replicated_deduplication_window", 4)
     monkeypatch.setattr(storing_rules, "TRUSTED_WINDOW", 2)
     store = open_at(embedded_store, name)
     store.check()
@@ -166,3 +170,32 @@ async def test_the_part_of_a_block_that_the_log_still_has_is_filled_in(scene: Sc
     scene.late = owners_time(scene.means.timeout)
     await scene.find(OLD)
     assert scene.store.present(claim, ROWS) == list(range(LENGTH))
+
+
+async def test_a_block_whose_rows_may_have_expired_is_not_called_incomplete(scene: Scene) -> None:
+    claim = scene.claimed()
+    scene.late = ddl.LEAST_EVENT_DAYS * 86_400.0
+    assert await scene.find(OLD) == claim
+    assert scene.store.present(claim, ROWS) == []
+
+
+async def test_a_loss_that_a_person_accepted_is_in_the_chain_and_storing_goes_on(
+    scene: Scene, embedded_store: Store, name: str
+) -> None:
+    settings = Settings(clickhouse=embedded_store.url, database=name)
+    kafka = FakeKafka(scene.log, random.Random(1))
+    claim = scene.claimed("observables", "events")
+    scene.log.first_position, scene.late = 30, 1_000.0
+    with pytest.raises(HaltError, match="neither in ClickHouse nor in the log"):
+        await scene.find(OLD)
+    accepted = await accept_loss(settings, CHAIN.topic, 0, "a.person", kafka=kafka, logs=kafka)
+    assert (accepted.owner, accepted.first, accepted.next) == ("a.person", claim.next, claim.next)
+    assert await scene.find(OLD) == accepted
+    scene.log.first_position = 100
+    with pytest.raises(HaltError, match="40 to 99"):
+        await scene.find(OLD)
+    accepted = await accept_loss(settings, CHAIN.topic, 0, "a.person", kafka=kafka, logs=kafka)
+    assert (await scene.find(OLD)).next == 100
+    assert broken(scene.store.ledger.chain(CHAIN)) is None
+    with pytest.raises(RefusedError, match="Nothing of"):
+        await accept_loss(settings, CHAIN.topic, 0, "a.person", kafka=kafka, logs=kafka)
