@@ -13,7 +13,7 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, BinaryIO
 
 from pipeline.embedded.clickhouse_errors import refused
 from pipeline.embedded.http_call import Call
@@ -33,6 +33,8 @@ class Engine:
         self._directory = directory / "engine"
         try:
             self._directory.mkdir(mode=0o700, exist_ok=True)
+            self.spool = directory / "spool"
+            self.spool.mkdir(mode=0o700, exist_ok=True)
             from chdb import _chdb  # here: it starts the engine's threads
         except (OSError, ImportError) as error:
             raise RefusedError(f"The store cannot open {directory}: {error}.") from None
@@ -115,26 +117,25 @@ class _Session:
         self.until = float("inf")
 
 
-def _lock(directory: Path) -> TextIO:
+def _lock(directory: Path) -> BinaryIO:
     """Ours while the file is open. The engine has a lock of its own, but prints where we want to speak."""
     try:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        file = (directory / "lock").open("a+")
+        file = (directory / "lock").open("ab+", buffering=0)
     except OSError as error:
         raise RefusedError(f"The store cannot use {directory} ({error.strerror}).") from None
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
         file.seek(0)
-        owner = file.read(32).strip() or "unknown"
+        owner = file.read(32).decode().strip() or "unknown"
         file.close()
         raise RefusedError(
             f"Another store (process {owner}) has {directory} open: stop it, or name another directory."
         ) from None
-    file.truncate(0)
-    file.write(f"{os.getpid()}\n")
-    with contextlib.suppress(OSError):  # a full disk is told by the engine, in its words
-        file.flush()
+    with contextlib.suppress(OSError):  # on a full disk the lock counts without its owner's name
+        file.truncate(0)
+        file.write(b"%d\n" % os.getpid())
     return file
 
 

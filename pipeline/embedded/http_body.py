@@ -1,6 +1,6 @@
 """A request's body as the engine's thread reads it: pulled from the event loop piece by piece, decompressed on the way.
 
-Nothing is spooled and nothing is held but the piece in hand: the engine parses while the client still sends.
+Only the piece in hand is held here; a compressed body of any size cannot swell in memory.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ import lz4.frame
 import zstandard
 
 from pipeline.embedded.clickhouse_errors import EngineError, refused
+from pipeline.embedded.spooled import PIECE
 
-PIECE = 1 << 20
 HEAD = 256 << 10  # as much of a text as the engine parses by itself (max_query_size)
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import secrets
+import traceback
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -22,9 +24,10 @@ from pipeline.embedded.clickhouse_errors import (
     refused,
 )
 from pipeline.embedded.engine import Engine
-from pipeline.embedded.http_body import PIECE, Body, Pulled, decoded
+from pipeline.embedded.http_body import Body, Pulled, decoded
 from pipeline.embedded.http_call import Call, read_call
 from pipeline.embedded.http_form import read_form
+from pipeline.embedded.spooled import PIECE
 from pipeline.embedded.statement import Answer, Statements
 
 _THREADS = 24
@@ -33,6 +36,7 @@ _UNKNOWN = 32 << 20  # what a body counts for that does not say its size
 _RECEIVE_S = 60.0
 _HEALTHY = "Ok.\n"
 _T = TypeVar("_T")
+_log = logging.getLogger(__name__)
 
 
 class _Begun(NamedTuple):
@@ -43,7 +47,7 @@ class _Begun(NamedTuple):
     rest: Iterator[bytes] | None
 
 
-class _InFlight:
+class InFlight:
     """A bound on the bytes of all bodies being inserted; who asks for more than is free waits for its turn."""
 
     def __init__(self, limit: int) -> None:
@@ -72,7 +76,7 @@ class Handler:
         self._secret = secret
         self._statements = Statements(engine)
         self._threads = ThreadPoolExecutor(_THREADS, "query")
-        self._in_flight = _InFlight(_IN_FLIGHT)
+        self._in_flight = InFlight(_IN_FLIGHT)
         self.running = 0
 
     def application(self) -> web.Application:
@@ -120,6 +124,12 @@ class Handler:
             return await self._stream(request, begun, begun.rest, coding, headers)
         except EngineError as error:
             return self._failed(error, headers)
+        except ConnectionError:  # the client has left
+            raise
+        except Exception as error:  # our own fault: told without what the request held
+            at = traceback.extract_tb(error.__traceback__)[-1]
+            _log.error("a request failed: %s at %s:%s", type(error).__name__, at.filename, at.lineno)
+            return self._failed(refused(1001, f"The store failed: {type(error).__name__}"), headers)
         finally:
             self.running -= 1
 

@@ -6,10 +6,12 @@ do (retention, transactions, restarts that keep records) is had here with the sa
 
 from __future__ import annotations
 
+import base64
 import os
 import re
 import shutil
 import subprocess
+import uuid
 from pathlib import Path
 
 from pipeline.embedded.broker import supervise
@@ -119,6 +121,11 @@ def read_properties(file: Path) -> dict[str, str]:
     return {name.strip(): value.strip() for name, _, value in pairs}
 
 
+def cluster_id() -> str:
+    """A new id as Kafka writes them: 16 random bytes in base64 for URLs."""
+    return base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+
+
 def _options(path: Path) -> list[str]:
     heap = os.environ.get("KAFKA_HEAP_OPTS", _HEAP).split()
     quiet = [f"-Dlog4j2.configurationFile={path / 'log4j2.xml'}", "-Djava.awt.headless=true"]
@@ -134,9 +141,8 @@ def _prepare(command: list[str], path: Path, properties: dict[str, str]) -> str:
         lines = (f"{name}={value}\n" for name, value in properties.items())
         (path / "server.properties").write_text("".join(lines))
         if not meta.exists():
-            tool = [*command, "kafka.tools.StorageTool"]
-            cluster = _run([*tool, "random-uuid"]).split()[-1]
-            _run([*tool, "format", "-t", cluster, "-c", str(path / "server.properties")])
+            tool = [*command, "kafka.tools.StorageTool", "format"]
+            _run([*tool, f"--cluster-id={cluster_id()}", "--config", str(path / "server.properties")])
         return read_properties(meta)["cluster.id"]
     except OSError as error:
         raise RefusedError(f"Kafka's directory {path} cannot be used ({error.strerror}).") from None

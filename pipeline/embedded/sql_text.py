@@ -5,25 +5,35 @@ A lexer, not a parser: words, quoted names, strings, comments. Whether a text is
 
 from __future__ import annotations
 
+import itertools
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import NamedTuple
 
-# No alternative can match what another one would, so there is nothing to backtrack into.
+# Linear whatever comes: nothing backtracks (the possessive `+`), and what is not closed goes on to the end.
 _TOKEN = re.compile(
     rb"""
-      (?P<blank> \s+ | --[^\n]* | \#[!\ ][^\n]* | /\*.*?\*/ )
-    | (?P<quoted> '(?:[^'\\]|\\.|'')*' | `(?:[^`\\]|\\.|``)*` | "(?:[^"\\]|\\.|"")*" | \$(?P<tag>\w*)\$.*?\$(?P=tag)\$ )
-    | (?P<word> [A-Za-z_]\w* )
-    | (?P<mark> . )
+      (?P<blank> \s++ | --[^\n]*+ | \#[!\ ][^\n]*+ | /\*(?:.*?\*/|.*+) )
+    | (?P<quoted>
+          '(?:[^'\\]++|\\.?|'')*+(?:'|\Z) | `(?:[^`\\]++|\\.?|``)*+(?:`|\Z) | "(?:[^"\\]++|\\.?|"")*+(?:"|\Z)
+        | \$(?P<tag>\w*+)\$(?:.*?\$(?P=tag)\$|.*+)
+      )
+    | (?P<word> [A-Za-z_]\w*+ )
+    | (?P<mark> [\d,=<>+*%][\s\d,=<>+*%]*+ | . )
     """,
     re.VERBOSE | re.DOTALL,
+)
+_BRACKETS = dict.fromkeys((b"(", b"[", b"{"), 1) | dict.fromkeys((b")", b"]", b"}"), -1)
+# A column may be called format: these words follow a column, and are no format.
+_AFTER_A_COLUMN = frozenset(
+    b"FROM AS WHERE PREWHERE GROUP ORDER LIMIT HAVING AND OR NOT IN IS LIKE ILIKE BETWEEN ASC DESC THEN ELSE END WHEN "
+    b"UNION EXCEPT INTERSECT WINDOW QUALIFY SETTINGS INTO WITH".split()
 )
 _LINE_END = re.compile(rb"[ \t\f]*\r?\n?")
 
 
 class Token(NamedTuple):
-    """A word (upper case), a quoted name or string, or a single mark; `depth` counts open brackets."""
+    """A word (upper case), a quoted name or string, or marks; `depth` counts open brackets."""
 
     kind: str
     text: str
@@ -33,11 +43,17 @@ class Token(NamedTuple):
 
 
 class Insert(NamedTuple):
-    """An INSERT that brings its data: the statement without its FORMAT, the format, where the data begins."""
+    """An INSERT that brings its data: its text up to SETTINGS, that clause, its format, where the data begins."""
 
-    statement: str
+    into: bytes
+    settings: bytes
     format: str
     data: int
+
+    def from_file(self, path: str) -> bytes:
+        """The same statement with its data in a file, whose path holds no quote."""
+        file = f"\nFROM INFILE '{path}' COMPRESSION 'none'\n"
+        return self.into + file.encode() + self.settings + f"\nFORMAT {self.format}".encode()
 
 
 def tokens(text: bytes) -> Iterator[Token]:
@@ -61,37 +77,60 @@ def insert_with_data(text: bytes) -> Insert | None:
     `INSERT ... SELECT` and `INSERT ... FROM` bring no data of their own.
     """
     before: Token | None = None
+    settings = 0
     for position, token in enumerate(tokens(text)):
         if position == 0 and (token.kind, token.text) != ("word", "INSERT"):
             return None
         named = before is not None and before.text in ("INTO", "TABLE", "FUNCTION", ".")
-        if token.depth == 0 and not named:
-            if before is not None and (before.kind, before.text) == ("word", "FORMAT") and token.kind == "word":
-                statement = text[: before.start].decode("utf-8", "replace")
+        if token.depth == 0 and not named and token.kind != "quoted":
+            if before is not None and before.text == "FORMAT" and token.kind == "word":
                 name = text[token.start : token.end].decode()
-                return Insert(statement, name, _after_line(text, token.end))
-            if token.kind == "word" and token.text == "VALUES":
-                return Insert(text[: token.start].decode("utf-8", "replace"), "Values", token.end)
-            if token.text in ("SELECT", "WITH", "FROM", "WATCH", ";") and token.kind != "quoted":
+                return _insert(text, settings, before.start, name, _after_line(text, token.end))
+            if token.text == "VALUES":
+                return _insert(text, settings, token.start, "Values", token.end)
+            if token.text in ("SELECT", "WITH", "FROM", "WATCH", ";"):
                 return None
-        before = token if not named else None
+            if token.text == "SETTINGS" and not settings:
+                settings = token.start
+        before = token if not named and token.kind != "quoted" else None
     return None
+
+
+def _insert(text: bytes, settings: int, end: int, name: str, data: int) -> Insert:
+    return Insert(text[: settings or end], text[settings:end] if settings else b"", name, data)
 
 
 def answer_format(text: bytes) -> str | None:
     """The format that a statement asks for by itself: its last `FORMAT name` outside of brackets."""
     asked = None
-    before: Token | None = None
-    for token in tokens(text):
-        if before is not None and before.text == "FORMAT" and token.kind == "word" and token.depth == before.depth == 0:
-            asked = text[token.start : token.end].decode()
-        before = token if token.kind == "word" else None
+    depth = 0
+    after_format = False
+    for match in _TOKEN.finditer(text):  # not `tokens`: a hunt's text holds a hundred thousand strings
+        kind = match.lastgroup
+        if kind == "word" and depth == 0:
+            word = match.group()
+            if after_format and word.upper() not in _AFTER_A_COLUMN:
+                asked = word.decode()
+            after_format = word.upper() == b"FORMAT"
+        elif kind != "blank":
+            after_format = False
+            if kind == "mark":
+                depth = max(0, depth + _BRACKETS.get(match.group(), 0))
     return asked
 
 
-def words(text: bytes) -> list[str]:
-    """The bare words of a statement, upper case, in order: what its keywords are among."""
-    return [token.text for token in tokens(text) if token.kind == "word"]
+def first_word(text: bytes) -> str:
+    """The word that a statement begins with, upper case; empty if it begins with something else."""
+    first = next(tokens(text), None)
+    return first.text if first is not None and first.kind == "word" else ""
+
+
+def pair_in(text: bytes, pairs: Collection[tuple[str, str]]) -> tuple[str, str] | None:
+    """The first of `pairs` (upper case) whose words follow one another in the statement, marks between or none."""
+    if not any(re.search(second.encode(), text, re.IGNORECASE) for _, second in pairs):  # nearly always, and at once
+        return None
+    words = (token.text for token in tokens(text) if token.kind == "word")
+    return next((pair for pair in itertools.pairwise(words) if pair in pairs), None)
 
 
 def _after_line(text: bytes, position: int) -> int:

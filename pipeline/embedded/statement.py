@@ -6,22 +6,21 @@ Runs in a thread of the store's pool; the engine releases the interpreter while 
 from __future__ import annotations
 
 import contextlib
-import itertools
 import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
-
-import orjson
 
 from pipeline.embedded import sql_text
 from pipeline.embedded.clickhouse_errors import READONLY, SYNTAX_ERROR, EngineError, from_engine, refused
 from pipeline.embedded.engine import Engine
-from pipeline.embedded.http_body import HEAD, PIECE, Body
+from pipeline.embedded.http_body import HEAD, Body
 from pipeline.embedded.http_call import Call
-from pipeline.embedded.http_form import Table
 from pipeline.embedded.native_blocks import FIRST_FRAMED, framed
+from pipeline.embedded.prepared import prepare, quoted, set_all
+from pipeline.embedded.spooled import PIECE, spooled
 
 # A longer text is data that should have come as an INSERT's.
 _MAX_TEXT = 64 << 20
@@ -32,6 +31,12 @@ _BLOCKWISE = frozenset(
     {"native", "tabseparated", "tsv", "tabseparatedraw", "tsvraw", "csv", "rowbinary", "jsoneachrow", "jsonlines"}
     | {"ndjson", "jsoncompacteachrow", "lineasstring", "rawblob", "msgpack"}
 )
+# What the server refuses over HTTP and the engine here would do, or would fail in so that its directory is lost.
+_REFUSED = {
+    ("INTO", "OUTFILE"): (358, "INTO OUTFILE is not allowed"),
+    ("FROM", "INFILE"): (78, "Query has infile and was sent directly to the server"),
+    ("ENGINE", "KAFKA"): (344, "The Kafka engine is not available in the embedded store"),
+}
 _COUNTED = ("read_rows", "read_bytes", "written_rows", "written_bytes", "result_rows", "result_bytes")
 _NO_STREAM = "Streaming query is not supported"
 _MOST_READERS = 16
@@ -83,11 +88,12 @@ class Statements:
         """Execute one request. Raises EngineError; whatever it holds is released with the answer's `close`."""
         with contextlib.ExitStack() as held:
             text, insert = _read_text(call, body)
+            data = held.enter_context(spooled(body, self._engine.spool)) if insert is not None else None
             connection = held.enter_context(self._engine.leased(call))
             try:
-                _prepare(connection, call, held, binds=insert is not None)
-                if insert is not None:
-                    answer = _insert(connection, call, insert, body)
+                prepare(connection, call, held, self._engine.spool)
+                if insert is not None and data is not None:
+                    answer = _insert(connection, call, insert, data)
                 else:
                     answer = self._query(connection, call, text, held)
             except (RuntimeError, UnicodeDecodeError) as error:
@@ -106,7 +112,7 @@ class Statements:
             with contextlib.suppress(_CannotStreamError):
                 return _streamed(connection, call, text, name, held)
         if kind == "READ_ONLY" and not {"max_result_bytes", "readonly"} & call.settings.keys():
-            _set(connection, {"max_result_bytes": str(_MAX_WHOLE)})
+            set_all(connection, {"max_result_bytes": str(_MAX_WHOLE)})
         return _at_once(connection, call, text, name)
 
 
@@ -126,40 +132,6 @@ def _read_text(call: Call, body: Body) -> tuple[bytes, sql_text.Insert | None]:
     return text, insert
 
 
-def _prepare(connection: Any, call: Call, held: contextlib.ExitStack, *, binds: bool) -> None:
-    """Give the connection the request's database and settings; on a session's, take them back with `held`."""
-    settings = {"implicit_select": "0", **call.settings}
-    if call.session_id:
-        if "readonly" in settings:
-            raise refused(READONLY, "readonly cannot be set for one query of a session: SET it, or leave the session")
-        held.callback(_set, connection, _present(connection, {*settings, "max_result_bytes"}))
-        if call.database:
-            held.callback(connection.query, f"USE {_name(_scalar(connection, 'SELECT currentDatabase()'))}", "Null")
-    if call.database:
-        connection.query(f"USE {_name(call.database)}", "Null")
-    if binds:  # the engine's insert takes no parameters, but knows those that were set
-        settings |= {f"param_{name}": value for name, value in call.bound.items()}
-    readonly = settings.pop("readonly", None)
-    _set(connection, settings)
-    for table in call.tables:
-        _fill(connection, table)
-        if call.session_id:  # any other connection takes it along when it closes
-            held.callback(connection.query, f"DROP TEMPORARY TABLE {_name(table.name)}", "Null")
-    if readonly is not None:  # the last one: after it nothing can be set
-        _set(connection, {"readonly": readonly})
-
-
-def _fill(connection: Any, table: Table) -> None:
-    """Make a table that comes with the request: temporary, so only this connection sees it."""
-    create = f"CREATE TEMPORARY TABLE {_name(table.name)} ({table.columns})"
-    if connection.classify_query(create)["statement_count"] != 1:
-        raise refused(SYNTAX_ERROR, f"Syntax error in the structure of the external table {table.name}")
-    connection.query(create, "Null")
-    stream = connection.send_insert(f"INSERT INTO {_name(table.name)}", table.format)
-    connection.insert_append(stream, table.data)
-    connection.insert_done(stream)
-
-
 def _judge(connection: Any, call: Call, text: bytes) -> str:
     """The engine's class of a single statement; raises EngineError for what the server would not run."""
     found = connection.classify_query(text)
@@ -168,24 +140,18 @@ def _judge(connection: Any, call: Call, text: bytes) -> str:
     if found["statement_count"] == 0:
         raise _syntax_error(connection, text)
     kind: str = found["query_class"].name
-    words = sql_text.words(text)
-    pairs = set(itertools.pairwise(words))
-    if ("INTO", "OUTFILE") in pairs:
-        raise refused(358, "INTO OUTFILE is not allowed")
-    if ("FROM", "INFILE") in pairs:
-        raise refused(78, "Query has infile and was sent directly to the server")
-    if ("ENGINE", "KAFKA") in pairs:  # it fails, and the directory can never be opened again
-        raise refused(344, "The Kafka engine is not available in the embedded store")
-    if call.reads_only and kind != "READ_ONLY" and words[0] not in ("SET", "USE"):
-        raise refused(READONLY, f"{words[0]}: Cannot execute query in readonly mode: use POST")
+    if (pair := sql_text.pair_in(text, _REFUSED)) is not None:
+        raise refused(*_REFUSED[pair])
+    if call.reads_only and kind != "READ_ONLY" and (word := sql_text.first_word(text)) not in ("SET", "USE"):
+        raise refused(READONLY, f"{word}: Cannot execute query in readonly mode: use POST")
     return kind
 
 
 def _syntax_error(connection: Any, text: bytes) -> EngineError:
     """Why a text is no statement, in the engine's words, without running any part of it."""
-    quoted = _string(text.decode("utf-8", "replace"))
+    asked = f"SELECT formatQuery({quoted(text.decode('utf-8', 'replace'))}) FORMAT Null"
     try:
-        connection.query(f"SELECT formatQuery({quoted}) FORMAT Null", "Null")
+        connection.query(asked, "Null")
     except RuntimeError as error:
         said = from_engine(error)
         return EngineError(SYNTAX_ERROR, str(said).partition(": In scope SELECT formatQuery")[0] + " (SYNTAX_ERROR)")
@@ -200,7 +166,7 @@ def _streamed(connection: Any, call: Call, text: bytes, name: str, held: context
     """The answer block by block, while the engine works on."""
     counts = Counts()
     try:
-        stream = connection.send_query(text, name, params=dict(call.bound))
+        stream = connection.send_query(text, call.default_format, params=dict(call.bound))
         first = connection.streaming_fetch_result(stream)
     except RuntimeError as error:
         if _NO_STREAM in str(error):
@@ -227,7 +193,7 @@ def _streamed(connection: Any, call: Call, text: bytes, name: str, held: context
 def _at_once(connection: Any, call: Call, text: bytes, name: str) -> Answer:
     """The answer when it is complete; it lies in the engine's memory once, and leaves it in pieces."""
     counts = Counts()
-    result = connection.query(text, name, params=dict(call.bound))
+    result = connection.query(text, call.default_format, params=dict(call.bound))
     counts.add(result)
 
     def pieces() -> Iterator[bytes]:
@@ -246,45 +212,13 @@ def _frames(call: Call, name: str) -> bool:
     return call.protocol >= FIRST_FRAMED and name.lower() == "native"
 
 
-def _insert(connection: Any, call: Call, insert: sql_text.Insert, body: Body) -> Answer:
-    """Hand the data to the engine as they come: no file between, one piece in memory."""
+def _insert(connection: Any, call: Call, insert: sql_text.Insert, data: Path) -> Answer:
+    """Have the engine read an INSERT's data, all of them received, from where they lie."""
     if call.reads_only:
         raise refused(READONLY, "INSERT: Cannot execute query in readonly mode: use POST")
+    text = insert.from_file(str(data))
+    if connection.classify_query(text)["statement_count"] != 1:
+        raise _syntax_error(connection, text)
     counts = Counts()
-    stream = connection.send_insert(insert.statement, insert.format)
-    try:
-        while piece := body.read(PIECE):
-            connection.insert_append(stream, piece)
-        counts.add(connection.insert_done(stream), inserted=True)
-    except BaseException:
-        with contextlib.suppress(RuntimeError):
-            connection.insert_cancel(stream)
-        raise
+    counts.add(connection.query(text, "Null", params=dict(call.bound)), inserted=True)
     return Answer(call.default_format, counts)
-
-
-def _present(connection: Any, names: set[str]) -> dict[str, str | None]:
-    """The values that the settings have now; None: the default."""
-    listed = ", ".join(_string(name) for name in names)
-    query = f"SELECT name, value, changed FROM system.settings WHERE name IN ({listed})"  # noqa: S608 - quoted
-    rows = connection.query(query, "JSONCompactEachRow").data().splitlines()
-    return {name: value if changed else None for name, value, changed in map(orjson.loads, rows)}
-
-
-def _set(connection: Any, settings: dict[str, Any]) -> None:
-    if settings:
-        pairs = (f"{name} = {'DEFAULT' if value is None else _string(value)}" for name, value in settings.items())
-        connection.query("SET " + ", ".join(pairs), "Null")
-
-
-def _scalar(connection: Any, query: str) -> str:
-    value: str = connection.query(query, "TSVRaw").data()
-    return value.rstrip("\n")
-
-
-def _string(text: str) -> str:
-    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
-
-
-def _name(text: str) -> str:
-    return "`" + text.replace("\\", "\\\\").replace("`", "\\`") + "`"

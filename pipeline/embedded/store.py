@@ -43,7 +43,7 @@ def run_store(
         engine = Engine(path)
         try:
             file, secret = password.read_or_make(path, password_file)
-            address = f"{listen}:{bound.getsockname()[1]}"
+            address = f"{f'[{listen}]' if ':' in listen else listen}:{bound.getsockname()[1]}"
             ready = Ready(address, os.getpid(), {"password_file": str(file)})
             with Stopping(parent).on_signals() as stopping:
                 asyncio.run(_serve(engine, secret, bound, stopping, lambda: announce and announce(ready)))

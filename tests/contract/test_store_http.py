@@ -134,6 +134,10 @@ def test_an_answers_format_is_the_statements_else_the_headers_else_the_default(h
     assert reply.headers["Content-Type"].startswith("application/x-ndjson")
 
 
+def test_a_column_may_be_called_format(http_: Http) -> None:
+    assert http_("SELECT format FROM (SELECT 1 AS format) WHERE format = 1").body == b"1\n"
+
+
 def test_an_answer_names_its_query_its_place_and_what_it_read(http_: Http) -> None:
     headers = http_("SELECT number FROM numbers(10) FORMAT JSON", query_id="my-query").headers
     assert headers["X-ClickHouse-Query-Id"] == "my-query"
@@ -258,6 +262,16 @@ def test_arrow_is_inserted_from_the_body_and_the_rows_are_counted(http_: Http, t
     assert rows(http_, "SELECT count(), sum(a) FROM t") == [[50_000, 1_249_975_000]]
 
 
+@pytest.mark.parametrize("name", ["ArrowStream", "JSONEachRow"])
+def test_a_large_body_becomes_one_part(http_: Http, table: str, name: str) -> None:
+    lines = b"".join(b'{"a":%d,"s":"%s"}\n' % (number, b"x" * 250) for number in range(60_000))
+    body = lines if name == "JSONEachRow" else arrow(300_000, stream=True)
+    assert len(body) > 15_000_000
+    assert http_(f"INSERT INTO t FORMAT {name}", body, async_insert=0).status == 200
+    parts = "SELECT count(), sum(rows) FROM system.parts WHERE database = currentDatabase() AND table = 't' AND active"
+    assert rows(http_, parts) == [[1, 60_000 if name == "JSONEachRow" else 300_000]]
+
+
 def test_native_and_rowbinary_are_inserted_as_they_were_answered(http_: Http, table: str) -> None:
     for name in ("Native", "RowBinary"):
         data = http_(f"SELECT toUInt64(number) AS a, toString(number) AS s FROM numbers(1000) FORMAT {name}").body
@@ -284,6 +298,19 @@ def test_bad_data_insert_nothing(http_: Http, table: str, data: bytes, code: str
     reply = http_("INSERT INTO t FORMAT JSONEachRow", data, input_format_skip_unknown_fields=0)
     assert (reply.status, reply.code) == (400, code)
     assert rows(http_) == []
+
+
+@pytest.mark.parametrize("name", ["TSV", "Values"])
+def test_what_cannot_be_written_is_not_confirmed(http_: Http, name: str) -> None:
+    """The engine's streaming insert reports success for both and stores nothing."""
+    columns = "a UInt64, CONSTRAINT small CHECK a < 5"
+    http_(f"CREATE OR REPLACE TABLE c ({columns}) ENGINE = MergeTree ORDER BY a PARTITION BY a")
+    reply = http_(f"INSERT INTO c FORMAT {name}", "9\n" if name == "TSV" else "(9)")
+    assert reply.code == "469"
+    values = range(4) if name == "TSV" else ["(0)", "(1)", "(2)", "(3)"]
+    data = "".join(f"{value}\n" for value in values) if name == "TSV" else ",".join(map(str, values))
+    assert http_(f"INSERT INTO c FORMAT {name}", data, max_partitions_per_insert_block=3).code == "252"
+    assert http_("SELECT count() FROM c").body == b"0\n"
 
 
 def test_a_token_is_inserted_once_and_holds_for_its_insert_alone(http_: Http) -> None:
