@@ -42,11 +42,15 @@ class RecordBatch:
     first: int
     next: int
     records: Sequence[Record]
+    _size: int = field(default=-1, init=False, repr=False, compare=False)
 
     @property
     def size(self) -> int:
-        """Bytes of keys and values."""
-        return sum(len(r.value or b"") + len(r.key or b"") for r in self.records)
+        """Bytes of keys and values; added up at the first question."""
+        if self._size < 0:
+            total = sum([len(r.value or b"") + len(r.key or b"") for r in self.records])
+            object.__setattr__(self, "_size", total)
+        return self._size
 
 
 class Source(NamedTuple):

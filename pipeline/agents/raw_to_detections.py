@@ -60,13 +60,15 @@ class RawToDetections:
         await self._storing.room()
         detections: list[Detection] = []
         letters: list[Outgoing] = []
+        size = 0
         for part in slices(batch):
+            size += part.size
             reading, found = self._judge(part)
             detections += found
             letters += [dead_letter(part, dead) for dead in reading.dead]
             self._storing.offer(part, reading)
             await asyncio.sleep(0)
-        self._count_batch(batch, detections)
+        self._count_batch(batch, size, detections)
         if not (detections or letters):
             ack()
             return
@@ -119,9 +121,9 @@ class RawToDetections:
         for reason, count in Counter(dead.reason for dead in reading.dead).items():
             self._metrics["dead_letters_total"].labels(topic=topic, reason=reason).inc(count)
 
-    def _count_batch(self, batch: RecordBatch, detections: list[Detection]) -> None:
+    def _count_batch(self, batch: RecordBatch, size: int, detections: list[Detection]) -> None:
         self._metrics["records_total"].labels(topic=batch.topic).inc(len(batch.records))
-        self._metrics["record_bytes_total"].labels(topic=batch.topic).inc(batch.size)
+        self._metrics["record_bytes_total"].labels(topic=batch.topic).inc(size)
         self._metrics["batch_records"].labels(topic=batch.topic).observe(len(batch.records))
         for (kind, level), count in Counter((found.kind, found.level) for found in detections).items():
             self._metrics["detections_total"].labels(kind=kind, level=level).inc(count)

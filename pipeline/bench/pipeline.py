@@ -24,25 +24,43 @@ def run(
     rules: Sequence[Path] = (),
     indicators: Sequence[Path] = (),
     *,
+    made_indicators: int = 0,
     events: int = 200_000,
     mean_bytes: int = 2_500,
     kafka_home: Path | None = None,
     state: Path | None = None,
 ) -> dict[str, Any]:
-    """Measure with the files' lines (or, without files, the simulated bank's). Returns figures in the units named."""
+    """Measure with the files' lines (or, without files, the simulated bank's). Returns figures in the units named.
+
+    `made_indicators`: so many addresses, domains and hashes that no event holds are in force as well. `state`: a
+    folder whose cache of compiled rules is used and kept; without it the worker starts cold.
+    """
     lines = recorded(files, events, mean_bytes) if files else simulated(events)
-    settings = {"raw_topics": TOPIC, "rules": ",".join(map(str, rules)), "indicators": ",".join(map(str, indicators))}
-    if state is not None:
-        settings["state_dir"] = str(state)
-    with (
-        tempfile.TemporaryDirectory(prefix="qorgan-bench-") as folder,
-        rig(Path(folder), kafka_home=kafka_home, **{k: v for k, v in settings.items() if v}) as bench,
-    ):
-        bench.create_topics(TOPIC)
-        bench.publish(TOPIC, lines)
-        started = time.monotonic()
-        worker = bench.worker("ingest")
-        return _figures(bench, worker, len(lines), sum(map(len, lines)) / len(lines), started)
+    with tempfile.TemporaryDirectory(prefix="qorgan-bench-") as folder:
+        feeds = [*indicators, *_made(Path(folder), made_indicators)]
+        settings = {"raw_topics": TOPIC, "rules": ",".join(map(str, rules)), "indicators": ",".join(map(str, feeds))}
+        if state is not None:
+            settings["state_dir"] = str(state)
+        with rig(Path(folder), kafka_home=kafka_home, **{k: v for k, v in settings.items() if v}) as bench:
+            bench.create_topics(TOPIC)
+            bench.publish(TOPIC, lines)
+            started = time.monotonic()
+            worker = bench.worker("ingest")
+            return _figures(bench, worker, len(lines), sum(map(len, lines)) / len(lines), started)
+
+
+def _made(folder: Path, count: int) -> list[Path]:
+    """A feed of so many indicators of three types, all different, none of which occurs anywhere."""
+    if not count:
+        return []
+    kinds = (
+        lambda n: f"domain,c{n:x}.made.invalid",
+        lambda n: f"ipv4,{203 + n % 2}.{n >> 16 & 255}.{n >> 8 & 255}.{n & 255}",
+        lambda n: f"sha256,{n:064x}",
+    )
+    feed = folder / "made.csv"
+    feed.write_text("type,value\n" + "".join(f"{kinds[n % 3](n)}\n" for n in range(count)))
+    return [feed]
 
 
 def _figures(bench: Rig, worker: Worker, count: int, mean: float, started: float) -> dict[str, Any]:
@@ -55,9 +73,9 @@ def _figures(bench: Rig, worker: Worker, count: int, mean: float, started: float
         peak = max(peak, worker.rss_bytes())
         return _judged(worker) >= count
 
-    wait_for("every record to be judged", done, 600)
+    wait_for("every record to be judged", done, 600, 0.5)
     judged = time.monotonic()
-    wait_for("every record to be stored", lambda: _stored(worker) >= count, 300)
+    wait_for("every record to be stored", lambda: _stored(worker) >= count, 300, 0.25)
     stored = time.monotonic()
     used = worker.cpu_seconds() - cpu
     rows = bench.query(
