@@ -20,6 +20,8 @@ from sinks.clickhouse.ledger import Chain, Claim
 
 T = TypeVar("T")
 
+LANES = 2
+
 
 class Store(Protocol):
     """The store (`sinks.clickhouse.store.ClickHouse`). Methods block, and raise UnreachableError or HaltError."""
@@ -62,6 +64,8 @@ class Means:
     up: bool = False
     landing: set[asyncio.Task[Claim]] = field(default_factory=set)
     """Blocks on their way whose storers are gone."""
+    lanes: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(LANES))
+    """Blocks that are claimed and inserted at once: each takes twice its size meanwhile."""
     _checked: bool = False
     _checking: asyncio.Lock = field(default_factory=asyncio.Lock)
 

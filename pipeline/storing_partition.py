@@ -224,7 +224,7 @@ class PartitionStorer:
         """Claim a block and insert it; returns its claim when all of it is confirmed."""
         means = self._means
         try:
-            async with asyncio.timeout(landing_time(means.timeout)):
+            async with means.lanes, asyncio.timeout(landing_time(means.timeout)):
                 await same_log(means, self.chain)
                 claim = Claim(
                     self.chain,

@@ -90,6 +90,7 @@ class EventColumns:
     def tables(self, claim: Claim) -> dict[str, pa.Table]:
         """Observables, dead letters, events: `events` stands last, so that its rows prove the others' insertion."""
         self._seal()
+        self._sealed = joined(self._sealed)  # the parts go before the next copy is made
         tables = {
             "observables": _observables(self._seen, claim),
             "dead_letters": self._dead.table(claim),
@@ -151,11 +152,16 @@ def observe(seen: dict[Observable, list[Any]], events: Iterable[Event]) -> None:
             known[3].add(host)
 
 
+def joined(parts: list[pa.RecordBatch]) -> list[pa.RecordBatch]:
+    """The parts as one: an insert must be one block, or its token would be several."""
+    return pa.Table.from_batches(parts).combine_chunks().to_batches() if len(parts) > 1 else parts
+
+
 def with_block(parts: Sequence[pa.RecordBatch], claim: Claim, prefix: str = "") -> pa.Table:
-    """One contiguous table of the parts, with the columns that are the same for the whole block."""
+    """One table of at most one part, with the columns that are the same for the whole block."""
     if not parts:
         return pa.table({})
-    table = pa.Table.from_batches(parts).combine_chunks()
+    table = pa.Table.from_batches(parts)
     for name, column in _block(claim, table.num_rows, prefix).items():
         table = table.append_column(name, column)
     return table
