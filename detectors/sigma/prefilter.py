@@ -171,8 +171,21 @@ def spellings(text: str, form: Form) -> list[tuple[bytes, bool]]:
 #: What may send a record to its decoded values: the two letters that fold to ASCII ones, the escapes with a choice.
 _LETTERS: Final = ("\u212a".encode(), "\u017f".encode())
 _ESCAPES: Final = (b"\\u", b"\\/")
-#: An escape, and not a backslash that is escaped itself, as in C:\\\\users.
-_ESCAPED: Final = re.compile(rb"(?<!\\)(?:\\\\)*\\[u/]")
+
+
+def has_escape(record: bytes) -> bool:
+    r"""Whether the JSON holds `\u` or `\/`, and not merely an escaped backslash before the letter, as in C:\\users."""
+    for escape in _ESCAPES:
+        at = record.find(escape)
+        while at >= 0:
+            before = at
+            while before and record[before - 1] == 0x5C:
+                before -= 1
+            if (at - before) % 2 == 0:
+                return True
+            at = record.find(escape, at + 2)
+    return False
+
 
 #: Bytes joined for one pass; bounds the copy.
 CHUNK: Final = 4 << 20
@@ -223,7 +236,7 @@ class Scanner:
         return candidates, {at for at in doubtful if self._is_doubtful(records[at])}
 
     def _is_doubtful(self, record: bytes) -> bool:
-        if self._form == "json" and _ESCAPED.search(record) is not None:
+        if self._form == "json" and has_escape(record):
             return True
         return any(letter in record for letter in _LETTERS)
 
