@@ -46,7 +46,7 @@ bench: $(VENV)/.dev ## the benchmarks of BENCHMARKS.md
 lint: $(VENV)/.dev ## format, style, types, import rules, alert rules
 	@$(BIN)/ruff format --check --quiet . && $(BIN)/ruff check --quiet .
 	@$(BIN)/mypy --no-error-summary
-	@$(BIN)/lint-imports --no-cache > build/imports.txt 2>&1 || { cat build/imports.txt; exit 1; }
+	@mkdir -p build && $(BIN)/lint-imports --no-cache > build/imports.txt 2>&1 || { cat build/imports.txt; exit 1; }
 	@if command -v promtool > /dev/null; then \
 	  promtool check rules deploy/prometheus/alerts.yml && promtool test rules deploy/prometheus/alerts_test.yml; \
 	else echo "promtool is not here: the alert rules were not checked (Debian's package prometheus has it)"; fi

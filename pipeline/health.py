@@ -16,7 +16,7 @@ from typing import Any
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
 import orjson
-from prometheus_client import ProcessCollector, make_wsgi_app
+from prometheus_client import ProcessCollector, disable_created_metrics, make_wsgi_app
 
 from pipeline.metrics import Metrics
 from schemas.errors import RefusedError
@@ -105,6 +105,8 @@ class HealthServer:
 
 def serve(state: HealthState, metrics: Metrics, listen: str, port: int) -> HealthServer:
     """Answer on `listen`:`port` (0: any free one). Raises RefusedError when the port is taken."""
+    # Else each counter has a second series, which says when the process started.
+    disable_created_metrics()  # type: ignore[no-untyped-call] # the one function that the library leaves untyped
     ProcessCollector(registry=metrics.registry)  # memory, processor time, open files of this process
     try:
         server = make_server(listen, port, _application(state, metrics), _Server, _Handler)

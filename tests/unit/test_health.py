@@ -98,6 +98,8 @@ def test_metrics_are_prometheus_text(server: HealthServer) -> None:
     status, body = get(server, "/metrics")
     assert status == 200
     assert b'qorgan_records_total{topic="raw.events"} 7.0' in body
+    assert b"process_resident_memory_bytes" in body
+    assert b"_created" not in body
 
 
 def test_another_path_names_those_that_are(server: HealthServer) -> None:
