@@ -89,6 +89,8 @@ def _write(value: Any, quote: Callable[[str], str]) -> str:
         return "{" + ",".join(f"{quote(key)}:{_write(item, quote)}" for key, item in value.items()) + "}"
     if isinstance(value, list):
         return "[" + ",".join(_write(item, quote) for item in value) + "]"
+    if isinstance(value, float):
+        return f"{value:.17E}"  # a number has many spellings, and this one shares no digits in a row with its text
     return orjson.dumps(value).decode()
 
 

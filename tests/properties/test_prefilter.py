@@ -14,6 +14,7 @@ from detectors.sigma.engine import Engine
 from detectors.sigma.fields import fold, simple_fold
 from detectors.sigma.patterns import required, searcher
 from detectors.sigma.prefilter import witness
+from detectors.sigma.rule import Node, Rule
 from schemas.event import Format
 from tests.sigma import ANY, OPAQUE, TEXT, WRITERS, event, pairs, plain_pairs, tree_rule
 
@@ -21,57 +22,23 @@ from tests.sigma import ANY, OPAQUE, TEXT, WRITERS, event, pairs, plain_pairs, t
 PIECES = (
     "powershell", "Kassa", "task", "STOP", "\\Users\\", "c:/temp/", '"quoted"', "<b>&", "it's+", "Кассы", "ҚАЗАҚ",
     "ұлт", "\u212aelvin", "\u017fecret", "İstanbul", "ıssız", "straße", "ẞ", "Σίσυφος", "ς", "–enc", "a\tb", "x\ny",
-    "\x00", "1e3", "4624", "0.5", "-7", "true", " ", "é", "É", "日本", "😀", "\\u0041", "/", "e+16", "\x7f", "ﬁ",
+    "\x00", "1e3", "1000.0", "4624", "0.5", "-7", "true", " ", "é", "É", "日本", "😀", "\\u0041", "/", "e+16", "\x7f", "ﬁ",
 )  # fmt: skip
 FIELDS = ("Image", "CommandLine", "User", "a.b", "Count")
+#: Rules that keep the scanner at work, whatever the others are.
+FILLERS = [tree_rule(["has", "Image", [f"no such text {number}"], False], 90 + number) for number in range(4)]
 
-texts = st.lists(st.sampled_from(PIECES), min_size=1, max_size=4).map("".join)
-cased = texts.flatmap(lambda text: st.sampled_from([text, text.upper(), text.lower(), text.swapcase()]))
-scalars = st.one_of(
-    cased, cased, cased, st.integers(-(2**63), 2**64 - 1), st.floats(allow_nan=False), st.booleans(), st.none()
-)
-values = st.one_of(
-    scalars, scalars, st.lists(scalars, max_size=3), st.dictionaries(st.sampled_from(["b", "c"]), scalars)
-)
-records = st.dictionaries(st.sampled_from((*FIELDS, "a")), values, max_size=5)
+Strategy = st.SearchStrategy[Any]
 
 
-def _part(text: str) -> st.SearchStrategy[str]:
-    """Some stretch of a text, in some case."""
-    spans = st.tuples(st.integers(0, len(text)), st.integers(0, len(text))).map(sorted)
-    return spans.map(lambda span: text[span[0] : span[1]]).flatmap(lambda t: st.sampled_from([t, t.upper(), t.lower()]))
+def _cases(text: str) -> Strategy:
+    return st.sampled_from([text, text.upper(), text.lower(), text.swapcase()])
 
 
-words = cased.flatmap(_part)
-fields = st.one_of(st.sampled_from(FIELDS), st.none())
-
-
-@st.composite
-def leaves(draw: st.DrawFn) -> list[Any]:
-    """One leaf of a condition, as the reader leaves it: folded unless cased."""
-    kind = draw(st.sampled_from(("eq", "starts", "ends", "has", "has", "has", "like", "re", "num", "null", "exists")))
-    field = draw(fields if kind in ("has", "like", "re") else st.sampled_from(FIELDS))
-    exact = draw(st.booleans())
-    if kind in ("eq", "starts", "ends", "has"):
-        found = draw(st.lists(words, min_size=1, max_size=3))
-        return [kind, field, [text if exact else fold(text) for text in found], exact]
-    if kind == "like":
-        shape = draw(st.lists(st.one_of(words, st.sampled_from([0, 1])), min_size=1, max_size=5))
-        return [kind, field, [[part if isinstance(part, int) or exact else fold(part) for part in shape]], exact]
-    if kind == "re":
-        flags = draw(st.sampled_from(["", "i", "s", "im"]))
-        return [kind, field, draw(patterns), flags]
-    if kind == "num":
-        return [kind, field, draw(st.lists(st.sampled_from([4624, 1000, -7, 0, 1, 2**63]), min_size=1, max_size=2))]
-    return [kind, field] if kind == "null" else [kind, field, draw(st.booleans())]
-
-
-quoted = words.map(lambda text: re.escape(text).replace("\x00", r"\x00"))
-patterns = st.lists(
-    st.one_of(quoted, quoted, st.sampled_from([".", ".*", "(a|b)?", "[xs]", "\\d", "|", "k+", "(?:ab)?", "s?", "^"])),
-    min_size=1,
-    max_size=4,
-).map("".join).filter(lambda pattern: _compiles(pattern))  # fmt: skip
+def _part(text: str) -> Strategy:
+    """A stretch of a text: most often nearly all of it."""
+    ends = st.tuples(st.sampled_from([0, 0, 1, 2]), st.sampled_from([0, 0, 1, 2]))
+    return ends.map(lambda cut: text[cut[0] : len(text) - cut[1]])
 
 
 def _compiles(pattern: str) -> bool:
@@ -82,29 +49,73 @@ def _compiles(pattern: str) -> bool:
     return True
 
 
-def _nodes(children: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
-    several = st.lists(children, min_size=2, max_size=3)
-    return st.one_of(
-        several.map(lambda nodes: ["and", *nodes]),
-        several.map(lambda nodes: ["or", *nodes]),
-        children.map(lambda node: ["not", node]),
-    )
+class World:
+    """Rules and records made of the same few pieces, so that they meet."""
+
+    def __init__(self, pieces: list[str]) -> None:
+        texts = st.lists(st.sampled_from(pieces), min_size=1, max_size=3).map("".join)
+        self.texts = texts.flatmap(_cases)
+        self.words = st.one_of(st.sampled_from(pieces), texts).flatmap(_part).flatmap(_cases)
+        numbers = st.one_of(
+            st.integers(-(2**63), 2**64 - 1), st.floats(allow_nan=False), st.sampled_from([1000.0, 0.5])
+        )
+        scalars = st.one_of(self.texts, self.texts, self.texts, numbers, st.booleans(), st.none())
+        self.values = st.one_of(
+            scalars, scalars, st.lists(scalars, max_size=3), st.dictionaries(st.sampled_from(["b", "c"]), scalars)
+        )
+        self.records = st.dictionaries(st.sampled_from((*FIELDS, "a")), self.values, min_size=1, max_size=4)
+        quoted = self.words.map(lambda text: re.escape(text).replace("\x00", r"\x00"))
+        marks = st.sampled_from([".", ".*", "(a|b)?", "[xs]", "\\d", "|", "k+", "(?:ab)?", "s?", "^"])
+        parts = st.lists(st.one_of(quoted, quoted, marks), min_size=1, max_size=3)
+        self.patterns = parts.map("".join).filter(_compiles)
+
+    def leaf(self, draw: st.DrawFn) -> Node:
+        """One leaf of a condition, as the reader leaves it: folded unless cased."""
+        kind = draw(st.sampled_from(("has", "has", "has", "eq", "starts", "ends", "like", "re", "num", "null")))
+        field = draw(st.sampled_from(FIELDS))
+        if kind in ("has", "like", "re") and draw(st.integers(0, 3)) == 0:
+            field = None
+        exact = draw(st.integers(0, 3)) == 0
+        if kind in ("has", "eq", "starts", "ends"):
+            words = self.texts if kind == "eq" else self.words
+            found = draw(st.lists(words, min_size=1, max_size=2))
+            return [kind, field, [text if exact else fold(text) for text in found], exact]
+        if kind == "like":
+            shape = draw(st.lists(st.one_of(self.words, st.sampled_from([0, 0, 1])), min_size=1, max_size=4))
+            return [kind, field, [[part if isinstance(part, int) or exact else fold(part) for part in shape]], exact]
+        if kind == "re":
+            return [kind, field, draw(self.patterns), draw(st.sampled_from(["", "i", "s", "im"]))]
+        return [kind, field, [1000, -7]] if kind == "num" else [kind, field]
+
+    def tree(self, draw: st.DrawFn, depth: int = 2) -> Node:
+        """A condition; alternatives and demands more often than negations."""
+        kind = draw(st.sampled_from(("leaf", "leaf", "or", "and", "and not"))) if depth else "leaf"
+        if kind == "leaf":
+            return self.leaf(draw)
+        one, other = self.tree(draw, depth - 1), self.tree(draw, depth - 1)
+        return ["and", one, ["not", other]] if kind == "and not" else [kind, one, other]
 
 
-trees = st.recursive(leaves(), _nodes, max_leaves=5)
-rule_sets = st.lists(trees, min_size=6, max_size=9).map(
-    lambda found: [tree_rule(tree, number) for number, tree in enumerate(found)]
-)
+worlds = st.lists(st.sampled_from(PIECES), min_size=1, max_size=3, unique=True).map(World)
+
+
+@st.composite
+def scenes(draw: st.DrawFn) -> tuple[World, list[Rule], list[dict[str, Any]]]:
+    """Rules, and records that they may match."""
+    world = draw(worlds)
+    rules = [tree_rule(world.tree(draw), number) for number in range(6)]
+    return world, rules + FILLERS, draw(st.lists(world.records, min_size=1, max_size=4))
+
+
 #: For a longer search by hand: QORGAN_EXAMPLES=5000 pytest tests/properties/test_prefilter.py
 EXAMPLES = int(os.environ.get("QORGAN_EXAMPLES", "40"))
 lenient = settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
 
 
 @lenient
-@given(rule_sets, st.lists(records, min_size=1, max_size=4))
-def test_engine_equals_plain_evaluation_however_the_json_is_written(
-    rules: list[Any], docs: list[dict[str, Any]]
-) -> None:
+@given(scenes())
+def test_engine_equals_plain_evaluation_however_the_json_is_written(scene: tuple[World, list[Rule], list[Any]]) -> None:
+    _, rules, docs = scene
     engine = Engine(rules)
     written = [write(doc) for doc in docs for write in WRITERS.values()]
     events = [event(orjson.loads(raw), raw=raw) for raw in written]
@@ -112,16 +123,13 @@ def test_engine_equals_plain_evaluation_however_the_json_is_written(
 
 
 @lenient
-@given(
-    rule_sets,
-    st.lists(st.lists(cased, min_size=1, max_size=4), min_size=1, max_size=4),
-    st.sampled_from([TEXT, OPAQUE]),
-)
+@given(scenes(), st.data(), st.sampled_from([TEXT, OPAQUE]))
 def test_engine_equals_plain_evaluation_of_text_and_of_what_its_bytes_do_not_show(
-    rules: list[Any], lines: list[list[str]], form: Any
+    scene: tuple[World, list[Rule], list[Any]], data: st.DataObject, form: Format
 ) -> None:
+    world, rules, _ = scene
     events = []
-    for parts in lines:
+    for parts in data.draw(st.lists(st.lists(world.texts, min_size=1, max_size=4), min_size=1, max_size=4)):
         raw = b"=".join(part.encode() for part in parts) if form is TEXT else b"0badc0de"
         events.append(event(dict(zip(FIELDS, parts, strict=False)), ANY, form, raw))
     engine = Engine(rules)
@@ -129,23 +137,25 @@ def test_engine_equals_plain_evaluation_of_text_and_of_what_its_bytes_do_not_sho
 
 
 @lenient
-@given(rule_sets, st.lists(records, min_size=1, max_size=4), values)
+@given(scenes(), st.data())
 def test_engine_equals_plain_evaluation_of_what_a_parser_computed(
-    rules: list[Any], docs: list[dict[str, Any]], computed: Any
+    scene: tuple[World, list[Rule], list[Any]], data: st.DataObject
 ) -> None:
+    world, rules, docs = scene
     form = Format("test-derived", "json", frozenset({"User"}))
     events = []
     for doc in docs:
         made = event({name: value for name, value in doc.items() if name != "User"}, form=form)
-        made.fields["User"] = computed
+        made.fields["User"] = data.draw(world.values)
         events.append(made)
     engine = Engine(rules)
     assert pairs(engine, events) == plain_pairs(engine, events)
 
 
 @lenient
-@given(patterns, cased)
-def test_a_required_literal_stands_in_whatever_the_expression_is_found_in(pattern: str, text: str) -> None:
+@given(worlds, st.data())
+def test_a_required_literal_stands_in_whatever_the_expression_is_found_in(world: World, data: st.DataObject) -> None:
+    pattern, text = data.draw(world.patterns), data.draw(world.texts)
     literals = required(pattern)
     for flags in ("", "i"):
         if literals is not None and searcher(pattern, flags)(text):
@@ -153,11 +163,12 @@ def test_a_required_literal_stands_in_whatever_the_expression_is_found_in(patter
 
 
 @lenient
-@given(trees)
-def test_a_witness_is_folded_and_holds_no_control_character(tree: Any) -> None:
-    for text in witness(tree) or ():
-        assert text == fold(text)
-        assert all(char >= " " for char in text)
+@given(scenes())
+def test_a_witness_is_folded_and_holds_no_control_character(scene: tuple[World, list[Rule], list[Any]]) -> None:
+    for rule in scene[1]:
+        for text in witness(rule.tree) or ():
+            assert text == fold(text)
+            assert all(char >= " " for char in text)
 
 
 @given(st.text())

@@ -152,6 +152,38 @@ def test_an_escaped_record_is_found_by_its_values(raw: bytes) -> None:
     assert pairs(Engine(_many()), [event(orjson.loads(raw), raw=raw)]) == [(0, "rule-5")]
 
 
+@pytest.mark.parametrize(
+    ("needle", "raw"),
+    [
+        ("kelvin", '{"F":"\u212aelvin"}'),
+        ("secret", '{"F":"\u017fecret"}'),
+        ("кассы", '{"F":"КАССЫ"}'),
+        ("қазақ", '{"F":"ҚаЗаҚ"}'),
+        ("ks\u0434\u0434", '{"F":"\u212a\u017fДд"}'),
+        ("1000.0", '{"F":1e3}'),
+        ("000.0", '{"F":1E+3}'),
+        ('say "hi"', '{"F":"say \\"HI\\""}'),
+        ("c:\\temp\\x", '{"F":"C:\\\\Temp\\\\x"}'),
+        ("one\ntwo", '{"F":"one\\ntwo"}'),
+        ("one\x00two", '{"F":"one\\u0000two"}'),
+        ("\x00two", '{"F":"one\\u0000two"}'),
+        ("a/b/c", '{"F":"a\\/b\\/c"}'),
+        ("a<b>c", '{"F":"a\\u003cb\\u003ec"}'),
+        ("true", '{"F":true}'),
+        ("18446744073709551615", '{"F":18446744073709551615}'),
+    ],
+)
+def test_a_value_is_found_however_its_bytes_show_it(needle: str, raw: str) -> None:
+    rules = [*_many(), tree_rule(["has", "F", [needle], False], 99)]
+    assert pairs(Engine(rules), [event(orjson.loads(raw), raw=raw.encode())]) == [(0, "rule-99")]
+
+
+def test_an_alternative_without_a_literal_keeps_the_rule_always_evaluated() -> None:
+    either = ["or", ["has", "F", ["needle"], False], ["num", "G", [5]]]
+    rules = [*_many(), tree_rule(either, 99)]
+    assert pairs(Engine(rules), [event({"F": "x", "G": 5})]) == [(0, "rule-99")]
+
+
 def test_a_hit_belongs_to_its_own_record_at_every_border() -> None:
     rules = _many()
     values = ["needle5", "x", "needle5x", "xneedle5", "", "needle6"]
