@@ -22,7 +22,8 @@ from tests.sigma import ANY, OPAQUE, TEXT, WRITERS, event, pairs, plain_pairs, t
 PIECES = (
     "powershell", "Kassa", "task", "STOP", "\\Users\\", "c:/temp/", '"quoted"', "<b>&", "it's+", "Кассы", "ҚАЗАҚ",
     "ұлт", "\u212aelvin", "\u017fecret", "İstanbul", "ıssız", "straße", "ẞ", "Σίσυφος", "ς", "–enc", "a\tb", "x\ny",
-    "\x00", "1e3", "1000.0", "4624", "0.5", "-7", "true", " ", "é", "É", "日本", "😀", "\\u0041", "/", "e+16", "\x7f", "ﬁ",
+    "\x00", "1e3", "1000.0", "4624", "0.5", "-7", "true", " ", "é", "É", "日本", "😀", "\\u0041", "/", "e+16", "\x7f",
+    "ﬁ",
 )  # fmt: skip
 FIELDS = ("Image", "CommandLine", "User", "a.b", "Count")
 #: Rules that keep the scanner at work, whatever the others are.
