@@ -32,31 +32,31 @@ BATCH_RECORDS = 5_000
 
 def run(
     *,
-    records: int = 500_000,
-    size: int = 900,
+    events: int = 500_000,
+    mean_bytes: int = 900,
     partitions: int = 4,
     ways: Sequence[str] = WAYS,
-    faust_records: int | None = None,
+    faust_events: int | None = None,
     kafka: str | None = None,
     kafka_home: Path | None = None,
 ) -> dict[str, Any]:
     """Measure each way; `kafka` names a running broker, else one is started (Apache Kafka with `kafka_home`).
 
-    `faust_records` lets the plain agent, 15 times slower, stop early; its figure is a rate all the same. Returns
+    `faust_events` lets the plain agent, 15 times slower, stop early; its figure is a rate all the same. Returns
     rates (records/s), CPU (µs a record), and the two ratios by which the batch path is judged.
     """
     topic = f"bench.transport.{uuid.uuid4().hex[:8]}"
-    counts = {way: (faust_records or records) if way == "faust" else records for way in ways}
+    counts = {way: (faust_events or events) if way == "faust" else events for way in ways}
     with _broker(kafka, kafka_home) as address:
-        _publish(address, topic, records, size, partitions)
+        _publish(address, topic, events, mean_bytes, partitions)
         measured = {
             f"{way}{'_loads' if loads else ''}": _child(address, way, topic, counts[way], loads)
             for loads in (False, True)
             for way in ways
         }
     return {
-        "records": records,
-        "record_bytes": size,
+        "records": events,
+        "record_bytes": mean_bytes,
         "partitions": partitions,
         "broker": "given" if kafka else "apache kafka" if kafka_home else "embedded",
         **{f"{name}_records_per_s": figures["records_per_s"] for name, figures in measured.items()},
