@@ -124,8 +124,6 @@ class Handler:
             return await self._stream(request, begun, begun.rest, coding, headers)
         except EngineError as error:
             return self._failed(error, headers)
-        except ConnectionError:  # the client has left
-            raise
         except Exception as error:  # our own fault: told without what the request held
             at = traceback.extract_tb(error.__traceback__)[-1]
             _log.error("a request failed: %s at %s:%s", type(error).__name__, at.filename, at.lineno)
@@ -190,6 +188,8 @@ class Handler:
             await response.write(http_answer.broken(tag, as_text(error, self._engine.version), coding))
             if request.transport is not None:
                 request.transport.close()  # without the last chunk: nobody shall take it for whole
+        except ConnectionError:
+            return response  # the client has left
         finally:
             await self._in_thread(begun.answer.close)
         return response

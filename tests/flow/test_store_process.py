@@ -156,8 +156,8 @@ def test_it_does_not_outlive_a_parent_that_was_killed(tmp_path: Path) -> None:
     assert within(10, lambda: not runs(pid))
 
 
-def test_the_client_that_leaves_in_the_middle_harms_nobody(tmp_path: Path) -> None:
-    """Half a body inserts nothing, an unread answer holds nothing, and the next request is served."""
+def test_the_client_that_leaves_in_the_middle_harms_nobody(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """Half a body inserts nothing, an unread answer holds nothing, the next request is served, no trace is printed."""
     import http.client
 
     with embedded.store(tmp_path) as store:
@@ -177,3 +177,4 @@ def test_the_client_that_leaves_in_the_middle_harms_nobody(tmp_path: Path) -> No
             unread.close()
         assert within(20, lambda: client.command("SELECT count() FROM system.processes") == 1)
         assert client.command("SELECT count() FROM t") == 0
+    assert capfd.readouterr().err == ""
