@@ -48,7 +48,7 @@ class Watch:
             self._metrics["start_seconds"].labels(phase="joined").set(time.monotonic() - self._started)
 
     async def revoked(self, *_: Any, **__: Any) -> None:
-        """Faust: our partitions are being given away."""
+        """Faust: our partitions are given away and committed. What a role still holds, it lets go now."""
         await self._role.drain()
         self._sync({})
 

@@ -95,6 +95,7 @@ async def _serve(
         logs=shared.logs,
         stored_log=storing.newest_log if storing is not None else None,
         on_detection_gap=gap,
+        before_release=role.drain,
     )
     watch = Watch(app, role, metrics, health, started)
 
