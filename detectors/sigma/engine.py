@@ -23,8 +23,6 @@ from detectors.sigma.rule import NODES_VERSION, Node, Rule
 from schemas.event import Event, Source
 from schemas.identity import long_hash
 
-#: Fewer candidates than this are evaluated at once: that is cheaper than a scan.
-WORTH_A_SCAN: Final = 4
 #: Sources remembered; a shipper writes their names, so there is no natural end to them.
 MAX_SOURCES: Final = 20_000
 
@@ -58,10 +56,10 @@ class _Route:
                 always.append(position)
             for text in literals or ():
                 owners.setdefault(text, []).append(position)
-        narrowed = len(routed) - len(always)
         self._owners = {text: tuple(positions) for text, positions in owners.items()}
-        self.scans = narrowed >= WORTH_A_SCAN
-        self.always = always if self.scans else list(range(len(routed)))
+        # Even for one rule: a scan costs 1 µs of a record, a keyword looked for in all its values 15.
+        self.scans = bool(owners)
+        self.always = always
         self._scanners: dict[Form, Scanner] = {}
 
     def scanner(self, form: Form) -> Scanner:
