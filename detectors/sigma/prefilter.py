@@ -70,6 +70,8 @@ COMMON: Final[Mapping[str, float]] = {
     "dword (0x00000001)": 0.1,
     "system.management.automation new-object set-item invoke-command": 0.2,
     "http:// https:// unknown": 0.2,
+    "process create (rule: processcreate)": 0.3,
+    "type syscall execve path cwd proctitle user_start user_end cred_acq service_start": 0.3,
     "true false audit success failure information": 0.8,
     "process processid processguid source sourceimage target targetimage targetobject targetfilename image "
     "imageloaded commandline parentimage parentcommandline originalfilename description product company hashes user "
@@ -130,11 +132,8 @@ def _best(text: str) -> str | None:
     """The rarest usable part of one text, folded."""
     parts = []
     for run in _CONTROL.split(fold(text)):
-        plain = [part for part in _ASCII.findall(run) if len(part) >= SHORTEST and not _NUMBERISH.fullmatch(part)]
-        if plain:
-            parts += plain
-        elif not run.isascii():
-            parts += [run[at : at + WINDOW] for at in range(0, len(run), WINDOW) if not run[at : at + WINDOW].isascii()]
+        parts += [part for part in _ASCII.findall(run) if len(part) >= SHORTEST]
+        parts += [part for at in range(0, len(run), WINDOW) if not (part := run[at : at + WINDOW]).isascii()]
     parts = [part[:LONGEST] for part in parts if not _NUMBERISH.fullmatch(part[:LONGEST])]
     return min(parts, key=weight, default=None)
 

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 
 from detectors.sigma.engine import Engine
 from detectors.sigma.fields import fold, simple_fold
-from detectors.sigma.patterns import required, searcher
+from detectors.sigma.patterns import compiled, required, searcher
 from detectors.sigma.prefilter import witness
 from detectors.sigma.rule import Node, Rule
 from schemas.event import Format
@@ -159,6 +159,8 @@ def test_a_required_literal_stands_in_whatever_the_expression_is_found_in(world:
     pattern, text = data.draw(world.patterns), data.draw(world.texts)
     literals = required(pattern)
     for flags in ("", "i"):
+        found = compiled(f"(?{flags}){pattern}" if flags else pattern).search(text.encode()) is not None
+        assert searcher(pattern, flags)(text) is found
         if literals is not None and searcher(pattern, flags)(text):
             assert any(literal in fold(text) for literal in literals)
 
