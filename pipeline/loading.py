@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from detectors.triage.attribution import Attribution
 from pipeline.detecting import DetectionSet
@@ -15,6 +16,7 @@ from pipeline.indicators import LoadedIndicators, load_indicators
 from pipeline.metrics import Metrics
 from pipeline.rules import LoadedRules, load_rules
 from pipeline.settings import Settings
+from schemas.errors import RefusedError
 from schemas.event_list import EventList
 
 
@@ -32,11 +34,19 @@ class Loaded:
 def load(settings: Settings) -> Loaded:
     """Read rules, indicators and the event list that the settings name. Raises RefusedError, naming what to mend."""
     started = time.monotonic()
-    rules = load_rules(settings.rules, settings.state_dir / "cache")
+    rules = load_rules(settings.rules, settings.state_dir / "cache", _zone(settings.timezone))
     indicators = load_indicators(settings.indicators)
     event_list = load_event_list(settings.event_list)
     decide = DetectionSet(rules.engine, indicators.index, Attribution(event_list))
     return Loaded(decide, rules, indicators, event_list, time.monotonic() - started)
+
+
+def _zone(name: str) -> ZoneInfo:
+    """The bank's zone: parts of times (Sigma's `hour`, `day`, …) are told by it."""
+    try:
+        return ZoneInfo(name)
+    except (OSError, ValueError, ZoneInfoNotFoundError):
+        raise RefusedError(f"There is no time zone {name}: set QORGAN_TIMEZONE, e.g. to Asia/Almaty.") from None
 
 
 def count(loaded: Loaded, metrics: Metrics) -> None:
