@@ -75,25 +75,35 @@ def kills(folder: Path, broker: Broker, *, rounds: int, session: float, seed: in
     chance = random.Random(seed)
     workers = [scene.worker("respond"), scene.worker("respond")]
     try:
-        wait_for("one process to be active", lambda: any(map(active, workers)), 60)
+        active_one(workers)
         findings = Findings(broker.address, seconds=rounds * (session + 3), rate=60, seed=seed).start()
         for _ in range(rounds):
             time.sleep(chance.uniform(0.5, 2.0))
-            victim = next(place for place, worker in enumerate(workers) if active(worker))
+            victim = active_one(workers)
             workers[victim].kill()
             workers[victim] = scene.worker("respond")
-            wait_for("the other one to take over", lambda: any(map(active, workers)), 60)
+            active_one(workers)
         findings.finish()
         wait_for("every finding to be told", lambda: told(broker.address) >= findings.expected, 60, 0.5)
-        assert [worker.terminate() for worker in workers] == [0, 0]
+        wait_for("the other one to stand by", lambda: all(worker.ready() for worker in workers), 60)
+        codes = [worker.terminate() for worker in workers]
+        assert codes == [0, 0], f"they were told to stop and ended with {codes}"
     finally:
         for worker in workers:
             worker.terminate()
     assert_one_story(broker.address, findings.expected)
 
 
-def active(worker: Worker) -> bool:
-    return worker.total("qorgan_role_active", role="respond") == 1
+def active_one(workers: list[Worker]) -> int:
+    """The place of the process that holds the partition; waits for one, since a rebalance leaves none for a moment."""
+    found_at: list[int] = []
+
+    def look() -> bool:
+        found_at[:] = [at for at, worker in enumerate(workers) if worker.total("qorgan_role_active", role="respond")]
+        return bool(found_at)
+
+    wait_for("one process to be active", look, 60)
+    return found_at[0]
 
 
 def told(address: str) -> set[str]:

@@ -80,6 +80,8 @@ def test_a_write_torn_at_any_byte_is_cut_back_whole_and_writing_goes_on(tmp_path
     for size in range(kept, len(whole)):
         next(folder.glob("*.jsonl")).write_bytes(whole[:size])
         assert seqs(folder) == [1, 2]
+        if size % 20 and len(whole) - size > 3:
+            continue  # reading is tried at every byte, mending (which syncs) at some
         journal = FileJournal(folder)
         journal.take(wait=0.2)
         assert journal.read(lambda _: None) == size - kept

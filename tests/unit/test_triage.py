@@ -5,10 +5,12 @@ from __future__ import annotations
 from detectors.triage.desk import Waiting
 from detectors.triage.fold import Incidents
 from schemas.incident import LISTED
-from schemas.intake import COUNTED_PER_FINDING
+from schemas.intake import COUNTED_PER_FINDING, FindingUpdate
 from schemas.journal import Fact, FindingAdded, Intake, Notified, Registered
 from schemas.severity import Severity
 from tests.triage import DUMP, GUESS, HOUR, LEAK, LIST, MOVE, T0, desk, found, raised, triaged, update
+
+STORM = update(found(0, host="ws-0", user="", src_ip="10.6.6.6"))
 
 
 def test_one_finding_is_one_incident_with_all_that_people_need() -> None:
@@ -172,10 +174,7 @@ def test_revisions_that_say_nothing_urgent_are_a_second_apart() -> None:
 def test_a_storm_of_ten_thousand_findings_of_one_source_is_one_incident_with_few_revisions() -> None:
     one = desk()
     for place in range(20):
-        members = [
-            update(found(place * 500 + number, host=f"ws-{place * 500 + number}", user="", src_ip="10.6.6.6"))
-            for number in range(500)
-        ]
+        members = [from_one_source(place * 500 + number) for number in range(500)]
         one.take([Waiting(member, Intake(log="l", offset=place)) for member in members])
         one.work(T0, float(place))
     (incident,) = raised(one)
@@ -183,6 +182,14 @@ def test_a_storm_of_ten_thousand_findings_of_one_source_is_one_incident_with_few
     assert (incident.counts.findings, len(incident.findings), len(incident.evidence)) == (10_000, LISTED, LISTED)
     assert incident.counts.notices == 1
     assert len(incident.to_bytes()) < 1_000_000
+
+
+def from_one_source(number: int) -> FindingUpdate:
+    """An update of one of many findings, each on its own host (copied: ten thousand detections are slow to build)."""
+    ref = STORM.finding.model_copy(update={"id": f"f{number}", "entity": f"host:ws-{number}"})
+    evidence = STORM.evidence[0].model_copy(update={"id": f"d{number}", "host": f"ws-{number}"})
+    changed = {"finding": ref, "evidence": (evidence,), "entities": (ref.entity, "source:10.6.6.6")}
+    return STORM.model_copy(update=changed)
 
 
 def test_a_finding_counts_to_its_bound_and_still_shows_a_new_rule_and_a_higher_level() -> None:
