@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
+import structlog
 import yaml
 from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import (
@@ -24,6 +25,8 @@ from confluent_kafka.admin import (
 from pipeline.kafka import confluent_options
 from pipeline.settings import Settings
 from schemas.errors import QorganError, RefusedError, UnreachableError
+
+log = structlog.get_logger("topics")
 
 TIMEOUT_S = 8.0
 _HERE = Path(__file__).parent
@@ -96,8 +99,8 @@ def apply(settings: Settings) -> list[Change]:
     return todo
 
 
-def ensure(settings: Settings) -> list[Change]:
-    """For the worker: create what is missing where the settings allow it, else refuse; returns what else differs."""
+def ensure(settings: Settings) -> None:
+    """For the worker: create what is missing where the settings allow it, else refuse; log what else differs."""
     admin = _admin(settings)
     todo = list(changes(wanted(settings), _found(admin, settings)))
     missing = {change.topic for change in todo if change.what == "topic"}
@@ -107,7 +110,9 @@ def ensure(settings: Settings) -> list[Change]:
             "`qorgan topics apply` creates them."
         )
     _create(admin, [topic for topic in wanted(settings) if topic.name in missing])
-    return [change for change in todo if change.what != "topic"]
+    for change in todo:
+        if change.what != "topic":
+            log.warning("topic differs", topic=change.topic, what=change.what, wanted=change.wanted, found=change.found)
 
 
 def _declared() -> dict[str, Any]:

@@ -6,6 +6,7 @@ import time
 from uuid import uuid4
 
 import pytest
+import structlog
 
 from pipeline import topics
 from pipeline.settings import load
@@ -36,6 +37,14 @@ def test_a_worker_that_may_not_create_says_what_is_missing(embedded_broker: embe
     name = f"raw.{uuid4().hex}"
     with pytest.raises(RefusedError, match=f"lacks .*{name}.*qorgan topics apply"):
         topics.ensure(load(kafka=embedded_broker.address, raw_topics=(name,), create=False))
+
+
+def test_a_worker_says_what_differs_and_goes_on(embedded_broker: embedded.Broker) -> None:
+    name = f"raw.{uuid4().hex}"
+    topics.ensure(load(kafka=embedded_broker.address, raw_topics=(name,)))
+    with structlog.testing.capture_logs() as lines:
+        topics.ensure(load(kafka=embedded_broker.address, raw_topics=(name,), raw_partitions=40))
+    assert [(line["topic"], line["what"], line["found"]) for line in lines] == [(name, "partitions", "4")]
 
 
 def test_two_workers_may_create_at_once(embedded_broker: embedded.Broker) -> None:
