@@ -30,6 +30,8 @@ from schemas.severity import Severity
 
 MAX_FILES: Final = 50_000
 MAX_TOTAL: Final = 256 << 20
+#: Texts that the cache holds, those of other sets included.
+MAX_REMEMBERED: Final = 20_000
 SUFFIXES: Final = (".yml", ".yaml")
 
 _READABLE: Final = "Give this user the right to read it, or take it out"
@@ -179,7 +181,9 @@ class _Cache:
         """Write the cache if it holds anything new. A disk that is full costs the next start time, nothing else."""
         if self._folder is None or not self.changed:
             return
-        body = orjson.dumps(self._used)
+        # What another set of rules left stays, within bounds: a worker and `qorgan detect` may share the folder.
+        keep = self._known if len(self._known) + len(self._used) <= MAX_REMEMBERED else {}
+        body = orjson.dumps(keep | self._used)
         head = orjson.dumps([self._version, hashlib.blake2b(body, digest_size=16).hexdigest()])
         with suppress(OSError):
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)

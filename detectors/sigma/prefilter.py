@@ -26,7 +26,7 @@ from typing import Any, Final, Literal
 import hyperscan
 import orjson
 
-from detectors.sigma.fields import View, fold, variants
+from detectors.sigma.fields import View, fold, pick, variants
 from detectors.sigma.patterns import required
 from detectors.sigma.rule import Node
 from schemas.event import Event
@@ -263,14 +263,15 @@ def scanned(event: Event) -> bytes:
     derived = event.format.derived
     if not derived:
         return event.raw
-    plain = View(event.fields).plain
-    values = [value for name in derived if (value := plain[name])]
+    values = [value for name in derived if (value := pick(event.fields, name)) is not None]
     if not values:
         return event.raw
     if event.format.form == "json":
-        return event.raw + b"\n" + orjson.dumps(values)
-    texts = [text for value in values for text in ((value,) if isinstance(value, str) else value)]
-    return event.raw + b"\n" + "\n".join(texts).encode("utf-8", "surrogatepass")
+        try:
+            return event.raw + b"\n" + orjson.dumps(values)
+        except TypeError:  # no JSON can say it (a lone surrogate): an escape sends the record to its values
+            return event.raw + b"\n\\u"
+    return event.raw + b"\n" + View({"": values}).page(cased=True).encode("utf-8", "surrogatepass")
 
 
 def decoded(event: Event) -> bytes:

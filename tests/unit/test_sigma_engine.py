@@ -210,6 +210,12 @@ def test_what_a_parser_computed_is_scanned_too() -> None:
     assert pairs(Engine(_many()), [made]) == [(0, "rule-5")]
 
 
+def test_what_a_parser_computed_and_no_json_can_say_is_scanned_too() -> None:
+    made = event({"a": 1}, form=Format("test-derived", "json", frozenset({"F"})))
+    made.fields["F"] = "needle5 \ud800"
+    assert pairs(Engine(_many()), [made]) == [(0, "rule-5")]
+
+
 def test_endless_sources_do_not_fill_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("detectors.sigma.engine.MAX_SOURCES", 50)
     engine = Engine(_many())

@@ -122,6 +122,17 @@ def test_only_a_changed_text_is_read_anew(tmp_path: Path) -> None:
     assert load_rules([folder], cache).from_cache
 
 
+def test_two_sets_may_share_a_cache_within_bounds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder, cache = _folder(tmp_path / "rules"), tmp_path / "cache"
+    load_rules([folder], cache)
+    load_rules((), cache)
+    assert load_rules([folder], cache).from_cache
+    monkeypatch.setattr("pipeline.rules.MAX_REMEMBERED", 3)
+    (folder / "new.yml").write_bytes(rule_text(GOOD, id=_id(9)))
+    load_rules([folder], cache)
+    assert not load_rules((), cache).from_cache
+
+
 @pytest.mark.parametrize("damage", [b"", b"[]\n{}", b"\xff\xfe", b'["1/2/3/4","0"]\n{"a":1}', b"cut"])
 def test_a_damaged_cache_is_ignored_and_written_anew(tmp_path: Path, damage: bytes) -> None:
     folder, cache = _folder(tmp_path / "rules"), tmp_path / "cache"
