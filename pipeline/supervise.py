@@ -1,4 +1,4 @@
-"""One process a role, watched: a role that dies is started again, a role that is refused ends them all.
+"""One process a role, watched: a role that dies is started again, an ingest that is refused ends them all.
 
 A worker that finds its topic recreated, or cannot deliver, leaves on purpose: what it did not acknowledge is read
 again. So a death is ordinary and the answer is a restart after a pause; only what a restart cannot mend (settings,
@@ -25,6 +25,7 @@ LONGEST_PAUSE_S = 30.0
 #: A child that lived so long had started well: its next pause is the first again.
 GOOD_RUN_S = 60.0
 HOPELESS = (Exit.REFUSED, Exit.USAGE)
+ESSENTIAL = "ingest"
 
 log = structlog.get_logger("supervise")
 
@@ -39,6 +40,11 @@ class Watched:
     started: float = 0.0
     pause: float = FIRST_PAUSE_S
     due: float = 0.0
+
+    @property
+    def essential(self) -> bool:
+        """Whether the others are of no use without it."""
+        return self.name == ESSENTIAL
 
     def start(self, environment: Mapping[str, str]) -> None:
         self.started = time.monotonic()
@@ -98,9 +104,16 @@ def _watch(
         for child in children:
             code = child.ended()
             if code in HOPELESS:
-                return code
+                child.due = time.monotonic() + LONGEST_PAUSE_S
+                if child.essential:
+                    return code
             if code is not None:
-                log.warning("a role ended and is started again", role=child.name, code=code, in_s=child.pause / 2)
+                log.warning(
+                    "a role ended and is started again",
+                    role=child.name,
+                    code=code,
+                    in_s=round(child.due - time.monotonic(), 1),
+                )
             if child.process is None and time.monotonic() >= child.due:
                 child.start(environment)
         reason = tick()

@@ -18,7 +18,7 @@ from typing import Any
 
 import structlog
 
-from pipeline import logging, topics
+from pipeline import logging, memory, topics
 from pipeline.app import build_app
 from pipeline.app import serve as serve_app
 from pipeline.delivery import KafkaDelivery
@@ -47,6 +47,7 @@ def run_worker(role: str, settings: Settings) -> int:
         return supervise({name: role_command(name) for name in ROLES}, stop_timeout=settings.stop_timeout)
     if role not in ROLES:
         raise RefusedError(f"There is no role {role}: ingest, correlate, respond or all.")
+    memory.give_back()
     return asyncio.run(_run(role, settings))
 
 

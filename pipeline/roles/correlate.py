@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pipeline import memory
 from pipeline.agents.detections_to_intake import DetectionsToIntake
 from pipeline.roles import Ack, Shared
 from pipeline.storing import Storing
@@ -22,6 +23,7 @@ class Correlate:
         self._stop_timeout = shared.settings.stop_timeout
 
     async def start(self) -> None:
+        memory.arrow_too()
         await self.storing.start()
 
     async def handle(self, batch: RecordBatch, ack: Ack) -> None:

@@ -6,6 +6,7 @@ import asyncio
 
 import structlog
 
+from pipeline import memory
 from pipeline.agents.raw_to_detections import RawToDetections
 from pipeline.loading import count, load
 from pipeline.parsers import Reader
@@ -36,6 +37,7 @@ class Ingest:
         count(loaded, shared.metrics)
 
     async def start(self) -> None:
+        memory.arrow_too()
         await self.storing.start()
 
     async def handle(self, batch: RecordBatch, ack: Ack) -> None:

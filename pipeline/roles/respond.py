@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import structlog
+
 from pipeline.agents.intake_to_incidents import IntakeToIncidents
 from pipeline.event_list import load_event_list
 from pipeline.journal import open_journal
 from pipeline.roles import Ack, Shared
+from schemas.errors import QorganError
 from schemas.event import RecordBatch
+
+log = structlog.get_logger("respond")
 
 
 class Respond:
@@ -18,6 +23,7 @@ class Respond:
 
     def __init__(self, shared: Shared, cluster: str) -> None:
         settings = shared.settings
+        self._shared = shared
         self._agent = IntakeToIncidents(
             open_journal(settings, cluster, shared.delivery),
             load_event_list(settings.event_list),
@@ -37,7 +43,16 @@ class Respond:
     async def drain(self) -> None:
         await self._agent.release()
 
-    async def reload(self) -> None: ...
+    async def reload(self) -> None:
+        """Take the event list anew, or keep the old one and say why."""
+        reloads = self._shared.metrics["reloads_total"]
+        try:
+            self._agent.use(load_event_list(self._shared.settings.event_list))
+        except QorganError as error:
+            reloads.labels(outcome="refused").inc()
+            log.error(f"The new event list is refused and the old one stays. {error}")  # noqa: TRY400 - a sentence
+            return
+        reloads.labels(outcome="swapped").inc()
 
     async def stop(self) -> None:
         await self._agent.release()

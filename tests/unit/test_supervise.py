@@ -29,16 +29,29 @@ sys.exit(supervise({{"a": [sys.executable, "-c", {child!r}]}}, stop_timeout=1, t
     assert len(marks.read_text()) >= 2
 
 
-def test_a_role_whose_settings_are_refused_ends_them_all_with_its_code() -> None:
+def test_an_ingest_that_is_refused_ends_them_all_with_its_code() -> None:
     script = """
 import sys
 from pipeline.supervise import supervise
 sys.exit(supervise({
-    "refused": [sys.executable, "-c", "import sys; sys.exit(3)"],
+    "ingest": [sys.executable, "-c", "import sys; sys.exit(3)"],
     "long": [sys.executable, "-c", "import time; time.sleep(60)"],
 }, stop_timeout=1))
 """
     assert run(script).returncode == 3
+
+
+def test_a_respond_that_is_refused_leaves_the_others_alone() -> None:
+    script = """
+import sys, time
+from pipeline.supervise import supervise
+began = time.monotonic()
+sys.exit(supervise({
+    "respond": [sys.executable, "-c", "import sys; sys.exit(3)"],
+    "ingest": [sys.executable, "-c", "import time; time.sleep(60)"],
+}, stop_timeout=1, tick=lambda: "still running" if time.monotonic() - began > 2 else None))
+"""
+    assert run(script).returncode == 5, "ended by the test's own sentence, not by the refusal"
 
 
 def test_sigterm_stops_the_children_and_one_that_does_not_listen_is_killed(tmp_path: Path) -> None:

@@ -1,0 +1,36 @@
+"""What a long-lived worker asks of the C allocator: give back what is no longer used.
+
+Blocks of tens of megabytes come and go every few seconds. glibc's defaults keep a heap for each thread and raise the
+size from which memory is mapped and unmapped; a worker then stays a third larger than it ever needs to be.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import sys
+
+# The numbers of glibc's mallopt(3).
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8
+MAPPED_FROM = 256 << 10
+TRIMMED_FROM = 1 << 20
+
+
+def give_back() -> None:
+    """Bound the heaps and map large pieces by themselves. Before threads start; nothing happens without glibc."""
+    if sys.platform != "linux":
+        return
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:  # musl has none, and does not need it
+        for option, value in (
+            (_M_ARENA_MAX, 1),
+            (_M_MMAP_THRESHOLD, MAPPED_FROM),
+            (_M_TRIM_THRESHOLD, TRIMMED_FROM),
+        ):
+            mallopt(option, value)
+
+
+def arrow_too() -> None:
+    """The same for Arrow: its own pool keeps what it once had."""
+    import pyarrow as pa
+
+    pa.set_memory_pool(pa.system_memory_pool())
