@@ -322,7 +322,8 @@ class PartitionStorer:
         """Seconds until the open block must be sent off by its age; None when something else comes first."""
         if self._flight is not None or not self._block.count:
             return None
-        return max(0.0, self._block.since + self._means.limits.age - self._now())
+        left = self._means.limits.age - (self._now() - self._block.since)
+        return max(left, 0.001)  # never so little that the clock does not move
 
     def _enter(self, state: State) -> None:
         self.state, self.reason = state, ""

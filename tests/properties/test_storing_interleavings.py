@@ -59,7 +59,7 @@ async def storm(rng: random.Random, store: FakeStore, log: FakeLog, tabulators: 
 
 
 @given(Seeds)
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=80, deadline=None)
 def test_every_record_is_stored_exactly_once_whatever_dies_between_two_steps(seed: int) -> None:
     rng = random.Random(seed)
     store, log = FakeStore(), log_of(rng)
@@ -71,7 +71,7 @@ def test_every_record_is_stored_exactly_once_whatever_dies_between_two_steps(see
 
 
 @given(Seeds)
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=80, deadline=None)
 def test_builds_that_parse_differently_still_store_every_record_exactly_once(seed: int) -> None:
     rng = random.Random(seed)
     store, log = FakeStore(), log_of(rng)
@@ -81,7 +81,7 @@ def test_builds_that_parse_differently_still_store_every_record_exactly_once(see
 
 
 @given(Seeds)
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=80, deadline=None)
 def test_tokens_that_left_the_window_double_nothing(seed: int) -> None:
     rng = random.Random(seed)
     store, log = FakeStore(window=8), log_of(rng)
