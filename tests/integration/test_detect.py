@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import lzma
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import orjson
 import pytest
 
-from pipeline import offline, recordings
+from pipeline import offline
 from pipeline.cli import main
 
 RULE = """
@@ -118,16 +120,27 @@ def test_what_is_missing_is_3(tmp_path: Path, rules: Path, missing: str, capsys:
     assert (code, found, err.count("\n")) == (3, [], 1)
 
 
-def test_more_processes_give_the_same_in_the_same_order(
-    tmp_path: Path, rules: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr(recordings.read, "__defaults__", (2_000,))  # many small parts
+SMALL_PARTS = """
+import sys
+from pipeline import recordings
+from pipeline.cli.main import main
+recordings.read.__defaults__ = (2_000,)
+main()
+"""
+
+
+def test_more_processes_give_the_same_in_the_same_order(tmp_path: Path, rules: Path) -> None:
+    """In a process of its own, as on the command line: forking the one that runs the tests would copy its threads."""
     files = [tmp_path / f"{n}.jsonl" for n in range(3)]
     for n, file in enumerate(files):
         file.write_bytes(b"\n".join(event(**EVIL) if i % 7 == n else event() for i in range(200)))
-    alone = detect(capsys, *files, "--rules", rules, "--jobs", 1)
-    assert len(alone[1]) == 29 + 29 + 29
-    assert detect(capsys, *files, "--rules", rules, "--jobs", 3) == alone
+    call = [sys.executable, "-c", SMALL_PARTS, "detect", *map(str, files), "--rules", str(rules), "--json", "--jobs"]
+    alone, three = (
+        subprocess.run([*call, jobs], env={**os.environ, "HOME": str(tmp_path)}, capture_output=True, timeout=100)
+        for jobs in ("1", "3")
+    )
+    assert alone.stdout.count(b"\n") == 29 + 29 + 29
+    assert (three.returncode, three.stdout, three.stderr) == (alone.returncode, alone.stdout, alone.stderr)
 
 
 def test_a_line_without_a_year_is_of_the_files_year(
