@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import gc
 import os
 import signal
 import threading
@@ -66,8 +65,7 @@ async def _run(name: str, settings: Settings) -> int:
         for topic in role.topics:
             await logs.current(topic)  # a topic that there is not is refused before the group is joined
         metrics["start_seconds"].labels(phase="load").set(time.monotonic() - started)
-        gc.collect()
-        gc.freeze()  # rules and indicators live as long as the process: no collection need look at them again
+        memory.collect_seldom()
         health.loaded = True
         await delivery.start()
         try:

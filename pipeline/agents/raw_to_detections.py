@@ -26,7 +26,8 @@ if TYPE_CHECKING:
     from pipeline.parsers import Reader, Reading
     from pipeline.storing import Storing
 
-SLICE_RECORDS = 256
+#: Few enough that what is parsed of them stays in the processor's cache, enough for one scan to serve many.
+SLICE_RECORDS = 128
 SLICE_BYTES = 1 << 20
 
 #: Batches judged whose results are still on their way to the broker.

@@ -92,7 +92,7 @@ async def test_every_record_of_a_batch_is_offered_to_storing_and_every_dead_lett
     one = agent(storing, delivery)
     await one.handle(batch_of(*[b"{"] * 600), lambda: acked.append(len(delivery.sent["dead-letters"])))
     await one.drain()
-    assert storing.offered == [(0, 256), (256, 512), (512, 600)]
+    assert storing.offered == [(0, 128), (128, 256), (256, 384), (384, 512), (512, 600)]
     assert acked == [600], "acknowledged once, after its dead letters were delivered"
 
 
