@@ -47,6 +47,7 @@ def run_worker(role: str, settings: Settings) -> int:
     if role not in ROLES:
         raise RefusedError(f"There is no role {role}: ingest, correlate, respond or all.")
     memory.give_back()
+    memory.share_the_interpreter()
     return asyncio.run(_run(role, settings))
 
 
