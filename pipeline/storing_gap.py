@@ -45,13 +45,17 @@ def _accept(store: ClickHouse, chain: Chain, first: int, by: str, received: int)
     tail = store.tail(chain)
     if tail is None:
         raise RefusedError(f"Nothing of {chain} was ever stored, so nothing of it is missing.")
-    rows = store.count(tail, _tables(chain.topic)) if tail.count else 0
-    if tail.next >= first and rows >= tail.count:
+    if tail.next >= first and _complete(store, tail):
         raise RefusedError(f"Nothing of {chain} is missing: it is stored up to offset {tail.last}.")
-    stands = store.ledger.accept(gap(tail, max(first, tail.next), received, by))
+    stands = store.claim(gap(tail, max(first, tail.next), received, by))
     if stands is None or stands.owner != by:
         raise RefusedError(f"Storing of {chain} went on meanwhile; look at `qorgan_store_state` again.")
     return stands
+
+
+def _complete(store: ClickHouse, tail: Claim) -> bool:
+    block = store.block(tail.chain) if tail.count or tail.mends else None
+    return block is None or store.count(block, _tables(block.chain.topic)) >= block.count
 
 
 def _tables(topic: str) -> tuple[str, ...]:

@@ -21,6 +21,7 @@ from sinks.clickhouse.ledger import Chain, Claim
 T = TypeVar("T")
 
 LANES = 2
+INSIST_S = 5.0
 
 
 class Store(Protocol):
@@ -28,7 +29,7 @@ class Store(Protocol):
 
     def check(self) -> None: ...
     def tail(self, chain: Chain) -> Claim | None: ...
-    def begin(self, claim: Claim) -> Claim | None: ...
+    def block(self, chain: Chain) -> Claim | None: ...
     def claim(self, claim: Claim) -> Claim | None: ...
     def since(self, received: int) -> int: ...
     def newest_log(self, topic: str, partition: int) -> str | None: ...
@@ -42,6 +43,11 @@ class Logs(Protocol):
 
     async def current(self, topic: str) -> str: ...
     async def partitions(self, topic: str) -> int: ...
+
+
+def now() -> float:
+    """The running loop's time: monotonic, in seconds."""
+    return asyncio.get_running_loop().time()
 
 
 @dataclass
@@ -85,18 +91,33 @@ class Means:
         self.metrics["store_seconds"].labels(what=what).observe(time.perf_counter() - started)
         return answer
 
-    async def insist(self, what: str, request: Callable[..., T], *arguments: object, seconds: float = 5.0) -> T:
+    async def insist(self, what: str, request: Callable[..., T], *arguments: object) -> T:
         """The same, again and again for a few seconds. Only for requests with a token."""
-        attempt, until = 0, asyncio.get_running_loop().time() + seconds
+        attempt, until = 0, now() + INSIST_S
         while True:
             try:
                 return await self.ask(what, request, *arguments)
             except UnreachableError:
                 delay = self.backoff.delay(attempt, self.chance())
-                if asyncio.get_running_loop().time() + delay > until:
+                if now() + delay > until:
                     raise
             attempt += 1
             await asyncio.sleep(delay)
+
+    async def insert(self, until: float, table: str, data: pa.Table, token: str) -> None:
+        """Insert rows, but not after `until` (the loop's time), looked at right before the request is sent.
+
+        A token protects while the table remembers it. A process that was stopped for hours in the middle of a block
+        must not go on with it: another may have mended it, and the token may be forgotten.
+        """
+        clock = asyncio.get_running_loop().time
+
+        def send() -> None:
+            if clock() >= until:
+                raise UnreachableError("The time for this block is over: it is looked at afresh.")
+            self.store.insert(table, data, token)
+
+        await self.insist("insert", send)
 
     async def checked(self) -> None:
         """See to it that the tables were made and looked at. Raises HaltError with what is wrong with them."""

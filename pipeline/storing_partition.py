@@ -225,6 +225,7 @@ class PartitionStorer:
         means = self._means
         try:
             async with means.lanes, asyncio.timeout(landing_time(means.timeout)):
+                until = self._now() + landing_time(means.timeout)
                 await same_log(means, self.chain)
                 claim = Claim(
                     self.chain,
@@ -236,10 +237,11 @@ class PartitionStorer:
                     int(means.clock() * 1000),
                     block.revision,
                     self._owner,
+                    tail.number + 1,
                 )
                 if not ours(claim, await means.insist("claim", means.store.claim, claim)):
                     raise LostClaimError
-                await insert(means, claim, block)
+                await insert(means, claim, block, until)
         except TimeoutError:
             raise UnreachableError("ClickHouse takes too long over a block.") from None
         finally:

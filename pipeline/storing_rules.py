@@ -13,7 +13,7 @@ from sinks.clickhouse.ddl import LEAST_EVENT_DAYS, WINDOW
 from sinks.clickhouse.ledger import Chain, Claim
 
 State = Literal["waiting", "catching_up", "live", "halted"]
-Repair = Literal["rebuild", "fill", "wait"]
+Repair = Literal["rebuild", "take", "wait", "fill"]
 
 #: What a row weighs beside its record's bytes while it waits in a block.
 ROW_BYTES = 256
@@ -104,18 +104,25 @@ def expired(age: float) -> bool:
     return age >= LEAST_EVENT_DAYS * 86_400
 
 
-def repair_of(claim: Claim, revision: str, log_first: int, claimed_since: int, owner_is_done: bool) -> Repair:
-    """How an incomplete tail block is made whole.
+def repair_of(
+    block: Claim, last: Claim, revision: str, log_first: int, claimed_since: int, age: float, timeout: float
+) -> Repair:
+    """How an incomplete tail block is made whole; `last` is the chain's last row, `age` its age in seconds.
 
     `rebuild`: made again from Kafka and inserted with the claim's own tokens: the same rows under the same token add
-    nothing. Right only for the same revision, inside the tables' window, while the log has the whole block.
-    `fill`: only the records that stand nowhere, under a token of one's own; `wait`: not yet, because the claim's
-    owner may be inserting still, and its token would not meet ours.
+    nothing. Right only for the same revision, inside the tables' window, while the log has the whole block, and while
+    nobody took it to mend.
+
+    `take`: our rows would be others, so first a row in the ledger says whose turn it is. `wait`: those who were in
+    turn before may be inserting still. `fill`: it is our turn, and only what stands nowhere is inserted, with tokens
+    of that turn.
     """
-    whole = log_first <= claim.first
-    if whole and claim.revision == revision and remembered(claimed_since):
-        return "rebuild"
-    return "fill" if owner_is_done else "wait"
+    if last.number == block.number:
+        whole = log_first <= block.first
+        return "rebuild" if whole and block.revision == revision and remembered(claimed_since) else "take"
+    if last.revision == revision:
+        return "fill" if age > owners_time(timeout) else "wait"
+    return "take" if age > 2 * owners_time(timeout) else "wait"
 
 
 def differs(claim: Claim, count: int, content: str) -> HaltError | None:

@@ -9,21 +9,21 @@ import structlog
 
 from pipeline.storing_blocks import OpenBlock, Tabulator
 from pipeline.storing_kafka import Cursor, OutOfRangeError
-from pipeline.storing_means import Means
+from pipeline.storing_means import Means, now
 from pipeline.storing_rules import (
     cut,
     differs,
     expired,
     incomplete,
+    landing_time,
     log_ends_early,
     missing_from_log,
-    owners_time,
     remembered,
     repair_of,
 )
 from schemas.errors import UnreachableError
 from schemas.event import RecordBatch
-from sinks.clickhouse.ledger import Chain, Claim, genesis
+from sinks.clickhouse.ledger import Chain, Claim, genesis, mend
 
 #: Fetches without a record before Kafka counts as silent; each waits half a second.
 FETCHES = 20
@@ -55,83 +55,95 @@ async def find_tail(means: Means, chain: Chain, tabulator: Tabulator, owner: str
     first = await means.kafka.first(chain.topic, chain.partition)
     await same_log(means, chain)
     if tail is None:
-        begun = genesis(chain, first, int(means.clock() * 1000), owner)
-        tail = await means.insist("claim", means.store.begin, begun)
+        tail = await means.insist("claim", means.store.claim, genesis(chain, first, _millis(means), owner))
     if tail is None:
         raise UnreachableError("ClickHouse took the beginning of a chain and does not show it yet.")
-    if tail.count:
-        await _mend(means, tail, tabulator, first)
+    if tail.count or tail.mends:
+        block = tail if tail.count else await means.ask("tail", means.store.block, chain)
+        await _mend(means, block or tail, tail, tabulator, first, owner)
     gap = missing_from_log(tail, first)
     if gap is not None:
         raise gap
     return tail
 
 
-async def _mend(means: Means, tail: Claim, tabulator: Tabulator, first: int) -> None:
-    """Make the tail block whole, unless it is."""
-    age = means.clock() - tail.received / 1000
-    if expired(age):
+async def _mend(means: Means, block: Claim, last: Claim, tabulator: Tabulator, first: int, owner: str) -> None:
+    """Make the tail block whole, unless it is; `last` is the chain's last row."""
+    stands = await _rows(means, block, tabulator)
+    if stands > block.count:
+        log.error("a block has more rows than records", chain=str(block.chain), first=block.first, rows=stands)
+    if stands >= block.count or expired(_age(means, block)):
         return
-    stands = await _rows(means, tail, tabulator)
-    if stands > tail.count:
-        log.error("a block has more rows than records", chain=str(tail.chain), first=tail.first, rows=stands)
-    if stands >= tail.count:
-        return
-    since = await means.ask("read", means.store.since, tail.received)
-    how = repair_of(tail, tabulator.revision, first, since, owner_is_done=age > owners_time(means.timeout))
-    log.info("mending the tail block", chain=str(tail.chain), first=tail.first, how=how, rows=stands, of=tail.count)
-    if how == "wait":
-        raise LaterError(
-            f"The block at {tail.first} of {tail.chain} may still be inserted by the process that owned it."
-        )
+    until = now() + landing_time(means.timeout)
+    since = await means.ask("read", means.store.since, block.received)
+    how = repair_of(block, last, tabulator.revision, first, since, _age(means, last), means.timeout)
+    log.info("mending the tail block", chain=str(block.chain), first=block.first, how=how, rows=stands, of=block.count)
     if how == "rebuild":
-        await _rebuild(means, tail, tabulator)
-        stands = await _rows(means, tail, tabulator)
-    if stands < tail.count:
-        await _fill(means, tail, tabulator, first, sums=remembered(since))
-        stands = await _rows(means, tail, tabulator)
-    lost = incomplete(tail, stands)
+        await _rebuild(means, block, tabulator, until)
+        if await _rows(means, block, tabulator) >= block.count:
+            return
+        how = "take"  # tokens that are remembered without their rows
+    if how == "take":
+        turn = mend(last, tabulator.revision, _millis(means), owner)
+        await means.insist("claim", means.store.claim, turn)
+    if how != "fill":
+        raise LaterError(f"The block at {block.first} of {block.chain} may still be inserted by another process.")
+    await _fill(means, block, last, tabulator, first, until, sums=remembered(since))
+    lost = incomplete(block, await _rows(means, block, tabulator))
     if lost is not None:
         raise lost
+
+
+def _age(means: Means, claim: Claim) -> float:
+    return means.clock() - claim.received / 1000
+
+
+def _millis(means: Means) -> int:
+    return int(means.clock() * 1000)
 
 
 async def _rows(means: Means, claim: Claim, tabulator: Tabulator) -> int:
     return await means.ask("read", means.store.count, claim, tabulator.row_tables)
 
 
-async def insert(means: Means, claim: Claim, block: OpenBlock) -> None:
-    """Insert a claimed block, table by table, with the tokens of its claim. Any number of times is once."""
+async def insert(means: Means, claim: Claim, block: OpenBlock, until: float) -> None:
+    """Insert a claimed block, table by table, with the tokens of its claim. Any number of times is once.
+
+    `until`: the loop's time after which nothing is sent any more; then it raises UnreachableError.
+    """
     stage = means.metrics["stage_seconds_total"]
     started = time.perf_counter()
     tables = await means.run(block.columns.tables, claim)
     stage.labels(stage="arrow").inc(time.perf_counter() - started)
     for name, table in tables.items():
         started = time.perf_counter()
-        await means.insist("insert", means.store.insert, name, table, claim.token(name))
+        await means.insert(until, name, table, claim.token(name))
         stage.labels(stage="insert").inc(time.perf_counter() - started)
 
 
-async def _rebuild(means: Means, tail: Claim, tabulator: Tabulator) -> None:
+async def _rebuild(means: Means, tail: Claim, tabulator: Tabulator, until: float) -> None:
     """The same rows again, under the same tokens."""
     block = await _read(means, tail, tabulator, tail.first)
     wrong = differs(tail, block.count, block.content)
     if wrong is not None:
         raise wrong
-    await insert(means, tail, block)
+    await insert(means, tail, block, until)
 
 
-async def _fill(means: Means, tail: Claim, tabulator: Tabulator, first: int, *, sums: bool) -> None:
-    """Only what stands nowhere, under tokens of our own; sums over the block only while the claim's token holds."""
+async def _fill(
+    means: Means, tail: Claim, turn: Claim, tabulator: Tabulator, first: int, until: float, *, sums: bool
+) -> None:
+    """Only what stands nowhere, under tokens of this turn; sums over the block only while the claim's token holds."""
     if sums and first <= tail.first:
         whole = await _read(means, tail, tabulator, tail.first)
         for name, table in (await means.run(whole.columns.tables, tail)).items():
             if name not in tabulator.row_tables:
-                await means.insist("insert", means.store.insert, name, table, tail.token(name))
+                await means.insert(until, name, table, tail.token(name))
     present = frozenset(await means.ask("read", means.store.present, tail, tabulator.row_tables))
     missing = await _read(means, tail, tabulator, max(first, tail.first), present)
     for name, table in (await means.run(missing.columns.tables, tail)).items():
         if name in tabulator.row_tables:
-            await means.insist("insert", means.store.insert, name, table, tail.token(name, tabulator.revision))
+            await means.insert(until, name, table, tail.token(name, turn))
 
 
 async def _read(

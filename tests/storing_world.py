@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import random
 import selectors
-from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -19,7 +18,7 @@ from pipeline.storing_blocks import Budget
 from pipeline.storing_kafka import OutOfRangeError
 from pipeline.storing_means import Means
 from pipeline.storing_partition import PartitionStorer
-from pipeline.storing_rules import Limits
+from pipeline.storing_rules import TRUSTED_WINDOW, Limits
 from schemas.errors import UnreachableError
 from schemas.event import RecordBatch
 from sinks.clickhouse.ledger import Chain, Claim
@@ -70,49 +69,56 @@ def now() -> float:
 
 @dataclass
 class FakeStore:
-    """ClickHouse's promises: a token is remembered for `window` blocks of a table and of a partition (day)."""
+    """ClickHouse's promises: a token is remembered, per table and partition (day), for `window` seconds.
 
-    window: int = 1_000_000
+    (On the engine it is a number of blocks; `since` then counts as if as many blocks had come as `trusted` seconds.)
+    """
+
+    window: float = float("inf")
+    trusted: float = float("inf")
     down: bool = False
+    later: float | None = None
+    """Seconds after which what is asked for now takes effect, unheard by whoever asked."""
     ledger: list[Claim] = field(default_factory=list)
     rows: dict[str, list[tuple[Chain, int, int]]] = field(default_factory=dict)
     sums: list[tuple[int, int]] = field(default_factory=list)
-    _tokens: dict[str, OrderedDict[Any, None]] = field(default_factory=dict)
+    _tokens: dict[str, dict[Any, float]] = field(default_factory=dict)
 
     def check(self) -> None:
         self._answer()
 
     def tail(self, chain: Chain) -> Claim | None:
         self._answer()
-        return max((c for c in self.ledger if c.chain == chain), key=lambda c: c.last, default=None)
+        return max((c for c in self.ledger if c.chain == chain), key=lambda c: c.number, default=None)
 
-    def begin(self, claim: Claim) -> Claim | None:
+    def block(self, chain: Chain) -> Claim | None:
         self._answer()
-        if not any(c.chain == claim.chain for c in self.ledger) and self._fresh("ledger", (claim.chain, "genesis")):
-            self.ledger.append(claim)
-        return self.tail(claim.chain)
+        return max((c for c in self.ledger if c.chain == chain and c.count), key=lambda c: c.number, default=None)
 
     def claim(self, claim: Claim) -> Claim | None:
         self._answer()
+        self._do(lambda: self._claim(claim))
+        return next((c for c in self.ledger if (c.chain, c.number) == (claim.chain, claim.number)), None)
+
+    def _claim(self, claim: Claim) -> None:
         own = [c for c in self.ledger if c.chain == claim.chain]
-        taken = any(c.last >= claim.first for c in own)
-        if (
-            not taken
-            and any(c.last == claim.first - 1 for c in own)
-            and self._fresh("ledger", (claim.chain, claim.first))
-        ):
+        follows = not claim.number or any(c.hash == claim.previous for c in own)
+        last = not any(c.number >= claim.number for c in own)
+        if follows and last and self._fresh("ledger", (claim.chain, claim.number)):
             self.ledger.append(claim)
-        return next((c for c in self.ledger if c.chain == claim.chain and c.first == claim.first <= c.last), None)
 
     def since(self, received: int) -> int:
         self._answer()
-        return sum(c.received >= received for c in self.ledger)
+        return TRUSTED_WINDOW if now() - received / 1000 > self.trusted else 0
 
     def newest_log(self, topic: str, partition: int) -> str | None:
         raise NotImplementedError
 
     def insert(self, table: str, data: Any, token: str) -> None:
         self._answer()
+        self._do(lambda: self._insert(table, data, token))
+
+    def _insert(self, table: str, data: Any, token: str) -> None:
         if self._fresh(table, (token, data.received // DAY_MS)):
             if table == "observables":
                 self.sums.append((data.first, data.last))
@@ -135,13 +141,17 @@ class FakeStore:
 
     def _fresh(self, table: str, token: Any) -> bool:
         """Whether the token is new to the table; remembers it."""
-        known = self._tokens.setdefault(table, OrderedDict())
-        if token in known:
+        known = self._tokens.setdefault(table, {})
+        if token in known and now() - known[token] <= self.window:
             return False
-        known[token] = None
-        while len(known) > self.window:
-            known.popitem(last=False)
+        known[token] = now()
         return True
+
+    def _do(self, effect: Callable[[], None]) -> None:
+        if self.later is None:
+            effect()
+        else:
+            asyncio.get_running_loop().call_later(self.later, lambda: None if self.down else effect())
 
     def _answer(self) -> None:
         if self.down:
@@ -269,7 +279,8 @@ class Process:
         self, name: str, store: FakeStore, kafka: FakeKafka, fate: Fate, tabulator: FakeTabulator, committed: list[int]
     ) -> None:
         self.alive = True
-        self._fate, self._kafka, self._committed, self._tabulator = fate, kafka, committed, tabulator
+        self._store, self._fate, self._kafka = store, fate, kafka
+        self._committed, self._tabulator = committed, tabulator
         rng = fate.rng
         self.means = Means(
             store=store,
@@ -310,7 +321,7 @@ class Process:
     async def _run(self, function: Callable[..., Any], *arguments: Any) -> Any:
         """Threads: a step of its own, which may never come back."""
         await self._step()
-        if getattr(function, "__self__", None) is not self.means.store:
+        if getattr(function, "__self__", None) is not self._store and "Means.insert" not in function.__qualname__:
             return function(*arguments)
         fate = self._fate.next()
         if fate == "refused":
@@ -318,7 +329,11 @@ class Process:
             raise UnreachableError("no connection")
         if fate == "late":  # the request arrives after the client has given up
             delay = self._fate.rng.random() * TIMEOUT
-            asyncio.get_running_loop().call_later(delay, _arrive, function, arguments)
+            self._store.later = delay
+            try:
+                function(*arguments)
+            finally:
+                self._store.later = None
             await asyncio.sleep(min(delay, self._fate.rng.random() * TIMEOUT))
             await self._step()
             raise UnreachableError("timed out")
@@ -347,10 +362,3 @@ class Process:
             if rng.random() < 0.4:
                 self._committed[0] = max(self._committed[0], position)
             await asyncio.sleep(rng.random() * 0.2)
-
-
-def _arrive(function: Callable[..., Any], arguments: Sequence[Any]) -> None:
-    try:
-        function(*arguments)
-    except UnreachableError:
-        return

@@ -222,6 +222,7 @@ LEDGER = Table(
         Column("log", LOW),
         Column("topic", LOW),
         Column("partition", "UInt32"),
+        Column("number", "UInt64"),
         Column("first", "Int64"),
         Column("last", "Int64"),
         Column("count", "UInt64"),
@@ -232,7 +233,7 @@ LEDGER = Table(
         Column("revision", LOW),
         Column("owner", LOW),
     ),
-    order="(topic, partition, log, last)",
+    order="(topic, partition, log, number)",
     partition="",
 )
 

@@ -1,8 +1,12 @@
 """The ledger: what is stored, block by block, in one chain per partition of a log.
 
-A block is claimed here before it is inserted. Claims race on a token made of (chain, first) alone, so one wins, and
-the row that is read back defines the block for everyone. Each claim names the hash of the one before: the ledger is
-also the proof that what was stored is what Kafka gave.
+A block is claimed here before it is inserted. The rows of a chain are numbered. Who claims follows the last row he
+saw, and claims race on a token made of (chain, number) alone, so one wins, and the row that is read back defines the
+block for everyone. Each row names the hash of the one before: the ledger is also the proof that what was stored is what
+Kafka gave.
+
+Rows that hold no records stand between blocks: the genesis, which names the first position; the mending of an
+incomplete block by a build whose rows differ (`mend`); a loss that a person accepted (`gap`).
 """
 
 # ruff: noqa: S608 - the one name put into statements is our own, checked by the settings; values are bound
@@ -24,7 +28,7 @@ GENESIS = "genesis"
 #: Stands for records that left the log before they were stored; written by a person who accepts the loss.
 GAP = "gap"
 
-_COLUMNS = "log, topic, partition, first, last, count, content, previous, hash, received, revision, owner"
+_COLUMNS = "log, topic, partition, number, first, last, count, content, previous, hash, received, revision, owner"
 _CHAIN = "topic = {topic:String} AND partition = {partition:UInt32} AND log = {log:String}"
 
 
@@ -43,9 +47,9 @@ class Chain(NamedTuple):
 class Claim:
     """One row of the ledger: the block [first, last] of a chain. Holes of the log lie inside blocks.
 
-    `count` records with content hash `content`; `previous` is the hash of the claim before; `received` (ms UTC) is
+    `count` records with content hash `content`; `previous` is the hash of the row before; `received` (ms UTC) is
     one value for all rows of the block; `revision` names all that shapes rows; `owner` tells whose claim won.
-    A chain's genesis has last = first - 1: the next block begins at `first`.
+    A row without positions has last = first - 1: the next block begins at `first`.
     """
 
     chain: Chain
@@ -57,6 +61,7 @@ class Claim:
     received: int
     revision: str
     owner: str
+    number: int = 0
 
     @property
     def next(self) -> int:
@@ -64,14 +69,19 @@ class Claim:
         return self.last + 1
 
     @property
-    def hash(self) -> str:
-        """SHA-256 over all of the claim but its owner; what the next claim names as `previous`."""
-        facts = (*self.chain, self.first, self.last, self.count, self.content, self.previous, self.received)
-        return hashlib.sha256(orjson.dumps((*facts, self.revision))).hexdigest()
+    def mends(self) -> bool:
+        """Whether this row only says who mends the block before it."""
+        return self.count == 0 and self.revision not in (GENESIS, GAP)
 
-    def token(self, table: str, revision: str = "") -> str:
-        """The deduplication token of this block's insert into `table`; `revision` only for a repair by another."""
-        return long_hash("block", *self.chain, self.first, self.hash, table, revision)
+    @property
+    def hash(self) -> str:
+        """SHA-256 over all of the claim but its owner; what the next one names as `previous`."""
+        block = (self.number, self.first, self.last, self.count, self.content, self.previous, self.received)
+        return hashlib.sha256(orjson.dumps((*self.chain, *block, self.revision))).hexdigest()
+
+    def token(self, table: str, mending: Claim | None = None) -> str:
+        """The deduplication token of this block's insert into `table`: its owner's, or whose turn it is to mend it."""
+        return long_hash("block", *self.chain, self.number, self.hash, table, mending.hash if mending else "")
 
 
 def genesis(chain: Chain, first: int, received: int, owner: str) -> Claim:
@@ -79,12 +89,17 @@ def genesis(chain: Chain, first: int, received: int, owner: str) -> Claim:
     return Claim(chain, first, first - 1, 0, "", "", received, GENESIS, owner)
 
 
+def mend(tail: Claim, revision: str, received: int, owner: str) -> Claim:
+    """The row by which a build takes the mending of the incomplete tail block upon itself."""
+    return Claim(tail.chain, tail.next, tail.last, 0, "", tail.hash, received, revision, owner, tail.number + 1)
+
+
 def gap(tail: Claim, until: int, received: int, who: str) -> Claim:
     """The row that accepts the loss of everything from the tail to `until` (exclusive), by a person's decision.
 
     With `until` right behind the tail it accepts what the tail block lacks.
     """
-    return Claim(tail.chain, tail.next, until - 1, 0, "", tail.hash, received, GAP, who)
+    return Claim(tail.chain, tail.next, until - 1, 0, "", tail.hash, received, GAP, who, tail.number + 1)
 
 
 class Ledger:
@@ -95,38 +110,27 @@ class Ledger:
         self._table = f"`{database}`.ledger"
 
     def tail(self, chain: Chain) -> Claim | None:
-        """The chain's last claim; None where it has not begun."""
-        return self._one(f"WHERE {_CHAIN} ORDER BY last DESC, first DESC LIMIT 1", _chain(chain))
+        """The chain's last row; None where it has not begun."""
+        return self._one(f"WHERE {_CHAIN} ORDER BY number DESC LIMIT 1", _chain(chain))
 
-    def begin(self, claim: Claim) -> Claim | None:
-        """Insert a genesis unless the chain has one already; returns the chain's tail."""
-        self._insert(claim, f"NOT EXISTS (SELECT 1 FROM {self._table} WHERE {_CHAIN})", GENESIS)
-        return self.tail(claim.chain)
+    def block(self, chain: Chain) -> Claim | None:
+        """The chain's last row that holds records; None where there is none."""
+        return self._one(f"WHERE {_CHAIN} AND count > 0 ORDER BY number DESC LIMIT 1", _chain(chain))
 
     def claim(self, claim: Claim) -> Claim | None:
-        """Claim a block and read back the claim that stands at its first position: ours or another's, or None."""
+        """Insert a row after the one it names, if that is still the last; returns what stands at its number.
+
+        That is ours, or another's who was faster; None when the row before is not there.
+        """
+        after = f"AND EXISTS (SELECT 1 FROM {self._table} WHERE {_CHAIN} AND hash = {{previous:String}})"
         self._insert(
             claim,
-            f"NOT EXISTS (SELECT 1 FROM {self._table} WHERE {_CHAIN} AND last >= {{first:Int64}}) "
-            f"AND EXISTS (SELECT 1 FROM {self._table} WHERE {_CHAIN} AND last = {{first:Int64}} - 1)",
-            str(claim.first),
+            f"NOT EXISTS (SELECT 1 FROM {self._table} WHERE {_CHAIN} AND number >= {{number:UInt64}}) "
+            f"{after if claim.number else ''}",
         )
         return self._one(
-            f"WHERE {_CHAIN} AND first = {{first:Int64}} AND last >= first LIMIT 1",
-            {**_chain(claim.chain), "first": claim.first},
+            f"WHERE {_CHAIN} AND number = {{number:UInt64}} LIMIT 1", {**_chain(claim.chain), "number": claim.number}
         )
-
-    def accept(self, loss: Claim) -> Claim | None:
-        """Record a loss (`gap`), perhaps of no position at all but of rows of the tail block; returns the tail."""
-        if loss.last >= loss.first:
-            return self.claim(loss)
-        self._insert(
-            loss,
-            f"NOT EXISTS (SELECT 1 FROM {self._table} WHERE {_CHAIN} AND first >= {{first:Int64}}) "
-            f"AND EXISTS (SELECT 1 FROM {self._table} WHERE {_CHAIN} AND last = {{first:Int64}} - 1)",
-            f"{GAP} {loss.first}",
-        )
-        return self.tail(loss.chain)
 
     def since(self, received: int) -> int:
         """How many blocks were claimed since then (ms UTC), of all chains: how far a token has moved in its window."""
@@ -147,23 +151,24 @@ class Ledger:
 
     def chain(self, chain: Chain) -> list[Claim]:
         """The whole chain, genesis first."""
-        return self._read(f"WHERE {_CHAIN} ORDER BY last, first", _chain(chain))
+        return self._read(f"WHERE {_CHAIN} ORDER BY number", _chain(chain))
 
     def chains(self) -> list[Chain]:
         """All chains there are."""
         rows = self._clients.rows(f"SELECT DISTINCT log, topic, partition FROM {self._table} ORDER BY ALL")
         return [Chain(*row) for row in rows]
 
-    def _insert(self, claim: Claim, condition: str, name: str) -> None:
+    def _insert(self, claim: Claim, condition: str) -> None:
         values = (
-            "{log:String}, {topic:String}, {partition:UInt32}, {first:Int64}, {last:Int64}, {count:UInt64}, "
-            "{content:String}, {previous:String}, {hash:String}, fromUnixTimestamp64Milli({received:Int64}), "
-            "{revision:String}, {owner:String}"
+            "{log:String}, {topic:String}, {partition:UInt32}, {number:UInt64}, {first:Int64}, {last:Int64}, "
+            "{count:UInt64}, {content:String}, {previous:String}, {hash:String}, "
+            "fromUnixTimestamp64Milli({received:Int64}), {revision:String}, {owner:String}"
         )
         self._clients.command(
             f"INSERT INTO {self._table} ({_COLUMNS}) SELECT {values} WHERE {condition}",
             {
                 **_chain(claim.chain),
+                "number": claim.number,
                 "first": claim.first,
                 "last": claim.last,
                 "count": claim.count,
@@ -174,7 +179,7 @@ class Ledger:
                 "revision": claim.revision,
                 "owner": claim.owner,
             },
-            token=long_hash("claim", *claim.chain, name),
+            token=long_hash("claim", *claim.chain, claim.number),
         )
 
     def _one(self, rest: str, parameters: dict[str, Any]) -> Claim | None:
@@ -187,9 +192,9 @@ class Ledger:
 
 
 def broken(claims: Sequence[Claim]) -> str | None:
-    """What is wrong with a chain, genesis first: the first gap, overlap or altered claim; None where it holds."""
+    """What is wrong with a chain, genesis first: the first gap, overlap or altered row; None where it holds."""
     for before, claim in pairwise(claims):
-        if claim.first != before.next:
+        if (claim.first, claim.number) != (before.next, before.number + 1):
             return f"{claim.chain}: a block ends at {before.last}, the next begins at {claim.first}"
         if claim.previous != before.hash:
             return f"{claim.chain}: the block at {claim.first} does not name the hash of the one before"
@@ -201,10 +206,9 @@ def _chain(chain: Chain) -> dict[str, Any]:
 
 
 def _claim(row: Sequence[Any]) -> Claim:
-    log, topic, partition, first, last, count, content, previous, _, received, revision, owner = row
-    return Claim(
-        Chain(log, topic, partition), first, last, count, content, previous, _millis(received), revision, owner
-    )
+    log, topic, partition, number, first, last, count, content, previous, _, received, revision, owner = row
+    chain = Chain(log, topic, partition)
+    return Claim(chain, first, last, count, content, previous, _millis(received), revision, owner, number)
 
 
 def _millis(moment: datetime) -> int:

@@ -29,15 +29,15 @@ class ClickHouse:
         check.check(self._clients, self._database)
 
     def tail(self, chain: Chain) -> Claim | None:
-        """The chain's last claim."""
+        """The chain's last row."""
         return self.ledger.tail(chain)
 
-    def begin(self, claim: Claim) -> Claim | None:
-        """Begin a chain; returns its tail."""
-        return self.ledger.begin(claim)
+    def block(self, chain: Chain) -> Claim | None:
+        """The chain's last row that holds records."""
+        return self.ledger.block(chain)
 
     def claim(self, claim: Claim) -> Claim | None:
-        """Claim a block; returns the claim that stands at its first position."""
+        """Add a row to a chain; returns the row that stands at its number."""
         return self.ledger.claim(claim)
 
     def since(self, received: int) -> int:

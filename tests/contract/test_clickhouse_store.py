@@ -46,11 +46,13 @@ def clickhouse(embedded_store: Store, name: str) -> Iterator[ClickHouse]:
 
 
 def claim_after(tail: Claim, count: int, owner: str = "me", received: int = NOON) -> Claim:
-    return Claim(tail.chain, tail.next, tail.next + count - 1, count, "c", tail.hash, received, "r1", owner)
+    return Claim(
+        tail.chain, tail.next, tail.next + count - 1, count, "c", tail.hash, received, "r1", owner, tail.number + 1
+    )
 
 
 def begun(store: ClickHouse, partition: int = 0) -> Claim:
-    tail = store.begin(genesis(Chain("log0", "raw.events", partition), 0, NOON, "me"))
+    tail = store.claim(genesis(Chain("log0", "raw.events", partition), 0, NOON, "me"))
     assert tail is not None
     return tail
 
@@ -89,12 +91,12 @@ class TestClaims:
 
     def test_a_claim_that_does_not_go_on_from_the_tail_is_refused(self, clickhouse: ClickHouse) -> None:
         tail = begun(clickhouse)
-        assert clickhouse.claim(replace(claim_after(tail, 5), first=7, last=11)) is None
+        assert clickhouse.claim(claim_after(claim_after(tail, 5), 5)) is None
         assert clickhouse.tail(tail.chain) == tail
 
     def test_a_chain_begins_once(self, clickhouse: ClickHouse) -> None:
         tail = begun(clickhouse)
-        assert clickhouse.begin(genesis(tail.chain, 500, NOON, "other")) == tail
+        assert clickhouse.claim(genesis(tail.chain, 500, NOON, "other")) == tail
 
     def test_what_was_claimed_reads_back_to_the_last_field(self, clickhouse: ClickHouse) -> None:
         mine = claim_after(begun(clickhouse), 5, received=NOON + 123)
@@ -110,7 +112,7 @@ class TestClaims:
 
     def test_the_newest_log_of_a_partition_is_the_one_begun_last(self, clickhouse: ClickHouse) -> None:
         for number, log in enumerate(("old", "new")):
-            clickhouse.begin(genesis(Chain(log, "raw.events", 0), 0, NOON + number, "me"))
+            clickhouse.claim(genesis(Chain(log, "raw.events", 0), 0, NOON + number, "me"))
         assert clickhouse.newest_log("raw.events", 0) == "new"
         assert clickhouse.newest_log("raw.events", 1) is None
 

@@ -9,13 +9,22 @@ import asyncio
 import random
 from collections.abc import Callable
 
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline import storing_rules
+from pipeline.storing_rules import landing_time
 from sinks.clickhouse.ledger import broken
-from tests.storing_world import CHAIN, FakeKafka, FakeLog, FakeStore, FakeTabulator, Fate, Process, run_in_virtual_time
+from tests.storing_world import (
+    CHAIN,
+    TIMEOUT,
+    FakeKafka,
+    FakeLog,
+    FakeStore,
+    FakeTabulator,
+    Fate,
+    Process,
+    run_in_virtual_time,
+)
 
 Seeds = st.integers(0, 2**32)
 
@@ -65,7 +74,7 @@ def test_every_record_is_stored_exactly_once_whatever_dies_between_two_steps(see
     store, log = FakeStore(), log_of(rng)
     run_in_virtual_time(lambda: storm(rng, store, log, FakeTabulator))
     assert stored(store) == log.offsets
-    assert broken(sorted(store.ledger, key=lambda claim: claim.last)) is None
+    assert broken(sorted(store.ledger, key=lambda claim: claim.number)) is None
     assert sum(claim.count for claim in store.ledger) == len(log.offsets)
     assert len(store.sums) == len(set(store.sums)), "observables of a block were added twice"
 
@@ -84,8 +93,7 @@ def test_builds_that_parse_differently_still_store_every_record_exactly_once(see
 @settings(max_examples=80, deadline=None)
 def test_tokens_that_left_the_window_double_nothing(seed: int) -> None:
     rng = random.Random(seed)
-    store, log = FakeStore(window=8), log_of(rng)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(storing_rules, "TRUSTED_WINDOW", 3)
-        run_in_virtual_time(lambda: storm(rng, store, log, FakeTabulator))
+    trusted = rng.choice((5.0, 20.0))
+    store, log = FakeStore(window=trusted + landing_time(TIMEOUT) + TIMEOUT, trusted=trusted), log_of(rng)
+    run_in_virtual_time(lambda: storm(rng, store, log, FakeTabulator))
     assert stored(store) == log.offsets

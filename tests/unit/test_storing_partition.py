@@ -211,7 +211,7 @@ class TestHalted:
     def test_a_log_that_ends_inside_a_claimed_block_halts(self, world: World) -> None:
         async def scene() -> None:
             begun = Claim(CHAIN, 0, -1, 0, "", "", int(now() * 1000), "genesis", "x")
-            world.store.ledger += [begun, Claim(CHAIN, 0, 99, 100, "c", begun.hash, int(now() * 1000), "r1", "x")]
+            world.store.ledger += [begun, Claim(CHAIN, 0, 99, 100, "c", begun.hash, int(now() * 1000), "r1", "x", 1)]
             process = world.process()
             await world.until(lambda: process.storer.state == "halted")
             assert "the log ends at 60" in process.storer.reason

@@ -24,14 +24,14 @@ from pipeline.storing_rules import (
     weight,
 )
 from schemas.event import RecordBatch
-from sinks.clickhouse.ledger import Chain, Claim
+from sinks.clickhouse.ledger import Chain, Claim, mend
 from tests.builders import FakeRecord, batch_of
 
 CHAIN = Chain("log0", "raw.events", 0)
 
 
 def claim(first: int = 10, last: int = 19, count: int = 10, revision: str = "r1", owner: str = "me") -> Claim:
-    return Claim(CHAIN, first, last, count, "content", "previous", 1_760_000_000_000, revision, owner)
+    return Claim(CHAIN, first, last, count, "content", "previous", 1_760_000_000_000, revision, owner, 3)
 
 
 class TestCut:
@@ -92,14 +92,22 @@ class TestTail:
         assert missing_from_log(claim(last=19), 20) is None
 
     def test_the_same_revision_inside_the_window_is_rebuilt(self) -> None:
-        assert repair_of(claim(), "r1", 0, 5, owner_is_done=False) == "rebuild"
+        assert repair_of(claim(), claim(), "r1", 0, 5, 0.0, 30.0) == "rebuild"
 
     @pytest.mark.parametrize(("revision", "first", "since"), [("r2", 0, 5), ("r1", 11, 5), ("r1", 0, TRUSTED_WINDOW)])
-    def test_what_the_claims_tokens_do_not_cover_is_filled_but_not_before_the_owner_is_done(
+    def test_what_the_claims_tokens_do_not_cover_is_taken_first_and_filled_when_the_others_must_be_done(
         self, revision: str, first: int, since: int
     ) -> None:
-        assert repair_of(claim(), revision, first, since, owner_is_done=False) == "wait"
-        assert repair_of(claim(), revision, first, since, owner_is_done=True) == "fill"
+        done = owners_time(30.0) + 1
+        assert repair_of(claim(), claim(), revision, first, since, done, 30.0) == "take"
+        turn = mend(claim(), revision, 0, "me")
+        assert repair_of(claim(), turn, revision, first, since, 1.0, 30.0) == "wait"
+        assert repair_of(claim(), turn, revision, first, since, done, 30.0) == "fill"
+
+    def test_another_builds_turn_is_respected_until_it_had_time_enough(self) -> None:
+        turn = mend(claim(), "r3", 0, "other")
+        assert repair_of(claim(), turn, "r1", 0, 5, owners_time(30.0) + 1, 30.0) == "wait"
+        assert repair_of(claim(), turn, "r1", 0, 5, 2 * owners_time(30.0) + 1, 30.0) == "take"
 
     def test_an_owner_may_take_longer_than_one_request(self) -> None:
         assert owners_time(30.0) > 2 * 30.0
@@ -125,7 +133,7 @@ class TestClaims:
         tokens = {
             one.token("events"),
             one.token("dead_letters"),
-            one.token("events", "r2"),
+            one.token("events", mend(one, "r2", 0, "me")),
             claim(20, 29).token("events"),
         }
         assert len(tokens) == 4
