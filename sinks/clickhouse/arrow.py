@@ -6,7 +6,8 @@ None of that may stop a block, so each kind has a slow second try that cannot fa
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from array import array
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -68,6 +69,27 @@ def flags(values: Sequence[bool]) -> pa.Array:
 def blobs(values: Sequence[bytes | None]) -> pa.Array:
     """A column of bytes as they are."""
     return pa.array(values, pa.binary())
+
+
+class Blobs:
+    """A column of bytes that grows: each value is copied once, into one buffer that becomes the column."""
+
+    def __init__(self) -> None:
+        self._data = bytearray()
+        self._ends = array("q", (0,))
+
+    def extend(self, values: Iterable[bytes]) -> None:
+        """Append values."""
+        data, end = self._data, len(self._data)
+        for value in values:
+            data += value
+            end += len(value)
+            self._ends.append(end)
+
+    def column(self) -> pa.Array:
+        """The column; nothing may be appended any more."""
+        buffers = [None, pa.py_buffer(self._ends), pa.py_buffer(self._data)]
+        return pa.Array.from_buffers(pa.large_binary(), len(self._ends) - 1, buffers)
 
 
 def digests(values: Sequence[bytes]) -> pa.Array:

@@ -24,6 +24,7 @@ LATEST_MS = 10_413_791_999_999  # 2299-12-31
 _PIECE = 2_047
 
 _FRAME = struct.Struct(">Qqii")
+_sha256 = hashlib.sha256
 
 
 def moment(milliseconds: int) -> int:
@@ -35,11 +36,15 @@ def digest(value: bytes | None) -> bytes:
     """SHA-256 of a record's value."""
     if value is None:
         return NO_VALUE
-    if len(value) <= _PIECE:
-        return hashlib.sha256(value).digest()
-    running = hashlib.sha256(value[:_PIECE])
-    for start in range(_PIECE, len(value), _PIECE):
-        running.update(value[start : start + _PIECE])
+    size = len(value)
+    if size <= _PIECE:
+        return _sha256(value).digest()
+    running = _sha256(value[:_PIECE])
+    if size <= 2 * _PIECE:  # most records: no loop
+        running.update(value[_PIECE:])
+    else:
+        for start in range(_PIECE, size, _PIECE):
+            running.update(value[start : start + _PIECE])
     return running.digest()
 
 

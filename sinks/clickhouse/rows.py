@@ -36,7 +36,6 @@ _row = attrgetter(
     "process",
     "command_line",
     "domain",
-    "raw",
     "offset",
     "format",
     "source",
@@ -59,6 +58,7 @@ class EventColumns:
         self._rows: list[tuple[Any, ...]] = []
         self._beside: list[tuple[Record, bytes]] = []
         self._sealed: list[pa.RecordBatch] = []
+        self._raw = arrow.Blobs()
         self._dead = DeadColumns()
         self._seen: dict[Observable, list[Any]] = {}
 
@@ -81,6 +81,7 @@ class EventColumns:
             by_offset = {record.offset: (record, hashed) for record, hashed in beside}
             self._dead.add(dead, [by_offset[letter.offset] for letter in dead])
             beside = [by_offset[event.offset] for event in events]
+        self._raw.extend([event.raw for event in events])
         self._rows += map(_row, events)  # no event is kept: its fields weigh ten times its columns
         self._beside += beside
         observe(self._seen, events)
@@ -90,11 +91,13 @@ class EventColumns:
     def tables(self, claim: Claim) -> dict[str, pa.Table]:
         """Observables, dead letters, events: `events` stands last, so that its rows prove the others' insertion."""
         self._seal()
-        self._sealed = joined(self._sealed)  # the parts go before the next copy is made
+        events = with_block(joined(self._sealed), claim)
+        if events.num_rows:
+            events = events.append_column("raw", self._raw.column())
         tables = {
             "observables": _observables(self._seen, claim),
             "dead_letters": self._dead.table(claim),
-            "events": with_block(self._sealed, claim),
+            "events": events,
         }
         return {name: table for name, table in tables.items() if table.num_rows}
 
@@ -179,7 +182,7 @@ def _block(claim: Claim, count: int, prefix: str = "") -> dict[str, pa.Array]:
 
 def _events(rows: Sequence[tuple[Any, ...]], beside: Sequence[tuple[Record, bytes]]) -> pa.RecordBatch:
     columns = zip(*rows, strict=True)
-    time, kafka, late, doubtful, host, user, src, dst, process, command, domain, raw, offset, formats, sources = columns
+    time, kafka, late, doubtful, host, user, src, dst, process, command, domain, offset, formats, sources = columns
     product, category, service, event_id = zip(*sources, strict=True)
     return pa.RecordBatch.from_pydict(
         {
@@ -201,7 +204,6 @@ def _events(rows: Sequence[tuple[Any, ...]], beside: Sequence[tuple[Record, byte
             "command_line": arrow.texts(command),
             "domain": arrow.texts(domain),
             **_key_and_headers(beside),
-            "raw": arrow.blobs(raw),
             "raw_sha256": arrow.digests([hashed for _, hashed in beside]),
         }
     )
