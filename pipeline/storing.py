@@ -41,7 +41,7 @@ NEWEST_LOG_S = 5.0
 #: Threads for parsing what is read again, for Arrow and for requests.
 THREADS = 4
 #: What a partition may hold back at least, so that one slice of a batch always finds room.
-LEAST_HOLD = 4 * MIB
+LEAST_HOLD = 2 * MIB
 
 log = structlog.get_logger("storing")
 

@@ -14,10 +14,11 @@ from typing import Any
 import structlog
 
 from pipeline.storing_blocks import Hold, OpenBlock, Tabulator
+from pipeline.storing_flight import LostClaimError, land
 from pipeline.storing_kafka import Cursor, OutOfRangeError
 from pipeline.storing_means import Means
-from pipeline.storing_rules import PartitionStatus, State, cut, full, landing_time, ours, weight
-from pipeline.storing_tail import LaterError, RecreatedError, find_tail, insert, same_log
+from pipeline.storing_rules import PartitionStatus, State, cut, full, weight
+from pipeline.storing_tail import LaterError, RecreatedError, find_tail
 from schemas.errors import HaltError, QorganError, UnreachableError
 from schemas.event import RecordBatch
 from sinks.clickhouse.ledger import Chain, Claim
@@ -29,10 +30,6 @@ LATER_S = 5.0
 TIGHT_S = 0.2
 
 log = structlog.get_logger("storing")
-
-
-class LostClaimError(Exception):
-    """Another process claimed the block."""
 
 
 class PartitionStorer:
@@ -89,7 +86,9 @@ class PartitionStorer:
         """Whether the stream had better wait: this partition takes its rows, and there is hardly room for more."""
         if self.state == "live":
             return self._means.budget.tight or self._block.count >= 2 * self._means.limits.rows
-        return self._reached and self._hold.weight > self._means.hold_bound // 2
+        first = self._hold.first
+        near = self.state == "catching_up" and first is not None and first <= self._block.next
+        return near and self._hold.weight > self._means.hold_bound // 2
 
     @property
     def open_weight(self) -> int:
@@ -189,7 +188,10 @@ class PartitionStorer:
         """Store from the tail on. Ends by raising."""
         self._tail, self._block, self._failed, self._reached = tail, self._empty(tail.next), None, False
         self._holding = True
+        if self._end <= tail.next:
+            self._unstored_ms = None
         self._enter("catching_up")
+        self._wake.clear()
         if self._hold.first is None:
             await self._rest(FIRST_BATCH_S)
         while True:
@@ -217,37 +219,8 @@ class PartitionStorer:
             block, self._block, self._asked = self._block, self._empty(self._block.next), False
             assert self._tail is not None  # noqa: S101 - set by _follow
             self._flying = block
-            self._flight = asyncio.create_task(self._land(block, self._tail))
+            self._flight = asyncio.create_task(land(self._means, self.chain, self._owner, block, self._tail))
             self._flight.add_done_callback(lambda _: self._wake.set())
-
-    async def _land(self, block: OpenBlock, tail: Claim) -> Claim:
-        """Claim a block and insert it; returns its claim when all of it is confirmed."""
-        means = self._means
-        try:
-            async with means.lanes, asyncio.timeout(landing_time(means.timeout)):
-                until = self._now() + landing_time(means.timeout)
-                await same_log(means, self.chain)
-                claim = Claim(
-                    self.chain,
-                    block.first,
-                    block.next - 1,
-                    block.count,
-                    block.content,
-                    tail.hash,
-                    int(means.clock() * 1000),
-                    block.revision,
-                    self._owner,
-                    tail.number + 1,
-                )
-                if not ours(claim, await means.insist("claim", means.store.claim, claim)):
-                    raise LostClaimError
-                await insert(means, claim, block, until)
-        except TimeoutError:
-            raise UnreachableError("ClickHouse takes too long over a block.") from None
-        finally:
-            means.budget.free(block)
-        self._measure(block)
-        return claim
 
     async def _catch_up(self) -> None:
         """One step towards the stream: from the batches held back where they go on from here, else from Kafka."""
@@ -352,15 +325,6 @@ class PartitionStorer:
     def _dropped(self, count: int) -> None:
         if count:
             self._means.metrics["dropped_rows_total"].labels(topic=self.chain.topic).inc(count)
-
-    def _measure(self, block: OpenBlock) -> None:
-        metrics, topic = self._means.metrics, self.chain.topic
-        metrics["block_rows"].labels(topic=topic).observe(block.count)
-        metrics["block_bytes"].labels(topic=topic).observe(block.bytes)
-        if block.oldest_ms is not None:
-            metrics["searchable_seconds"].labels(topic=topic).observe(
-                max(0.0, self._means.clock() - block.oldest_ms / 1000)
-            )
 
     @staticmethod
     def _now() -> float:

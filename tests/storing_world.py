@@ -265,6 +265,8 @@ class Fate:
 
     rng: random.Random
     trouble: float = 0.0
+    slow: float = 0.0
+    """Seconds that the store takes over each request."""
 
     def next(self) -> str:
         if self.rng.random() >= self.trouble:
@@ -279,6 +281,8 @@ class Process:
         self, name: str, store: FakeStore, kafka: FakeKafka, fate: Fate, tabulator: FakeTabulator, committed: list[int]
     ) -> None:
         self.alive = True
+        self.patient = False
+        """Whether the stream waits as `Storing.room` has it wait."""
         self._store, self._fate, self._kafka = store, fate, kafka
         self._committed, self._tabulator = committed, tabulator
         rng = fate.rng
@@ -337,6 +341,7 @@ class Process:
             await asyncio.sleep(min(delay, self._fate.rng.random() * TIMEOUT))
             await self._step()
             raise UnreachableError("timed out")
+        await asyncio.sleep(self._fate.slow)
         answer = function(*arguments)
         await self._step()
         if fate == "unanswered":
@@ -357,6 +362,9 @@ class Process:
             if batch.next == batch.first:
                 await asyncio.sleep(0.2)
                 continue
+            until = now() + 1.0
+            while self.patient and self.storer.pressed and now() < until:  # noqa: ASYNC110 - as `room` does
+                await asyncio.sleep(0.02)
             self.storer.offer(batch, self._tabulator.parse(batch))
             position = batch.next
             if rng.random() < 0.4:

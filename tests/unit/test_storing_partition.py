@@ -171,6 +171,33 @@ class TestStoreAway:
         play(world, scene)
 
 
+class TestSlowStore:
+    def test_draining_a_backlog_is_paced_by_the_store_instead_of_reading_twice(self, world: World) -> None:
+        async def scene() -> None:
+            process = world.process()
+            process.patient, process.means.hold_bound, process.means.budget.limit = True, 1_000_000, 30_000
+            await world.all_stored()
+            process._fate.slow = 0.4  # an insert takes as long as a hundred records of the stream
+            world.publish(1_500)
+            await world.all_stored(3_000)
+            assert world.kafka.opened == 0
+            assert process.means.metrics["dropped_rows_total"].labels(topic=CHAIN.topic)._value.get() == 0
+
+        play(world, scene)
+
+    def test_a_stream_that_waits_for_nobody_is_caught_up_from_kafka(self, world: World) -> None:
+        async def scene() -> None:
+            process = world.process()
+            process.means.budget.limit = 30_000
+            await world.all_stored()
+            process._fate.slow = 0.4
+            world.publish(1_500)
+            await world.all_stored(3_000)
+            assert world.kafka.opened > 0
+
+        play(world, scene)
+
+
 class TestHalted:
     def test_a_gap_halts_with_its_sentence_and_a_recorded_loss_lets_it_go_on(self, world: World) -> None:
         async def scene() -> None:
