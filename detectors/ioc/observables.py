@@ -61,7 +61,7 @@ def domain(text: str) -> Observable | None:
 
 def url(text: str) -> Observable | None:
     """A URL: scheme and host in lower case, default port and fragment off, an empty path is `/`."""
-    text = text.strip()
+    text = text.partition("#")[0].strip()
     if len(text) > MAX_URL:
         return None
     try:
@@ -77,7 +77,8 @@ def url(text: str) -> Observable | None:
     if port and port != _DEFAULT_PORTS.get(parts.scheme):
         where = f"{where}:{port}"
     query = f"?{parts.query}" if parts.query else ""
-    return Observable("url", f"{parts.scheme}://{where}{parts.path or '/'}{query}")
+    # White space that stood before a fragment or an empty query is an end now, and ends are stripped.
+    return Observable("url", f"{parts.scheme}://{where}{parts.path or '/'}{query}".rstrip())
 
 
 def file_hash(text: str) -> Observable | None:

@@ -58,7 +58,9 @@ class World:
         self.texts = texts.flatmap(_cases)
         self.words = st.one_of(st.sampled_from(pieces), texts).flatmap(_part).flatmap(_cases)
         numbers = st.one_of(
-            st.integers(-(2**63), 2**64 - 1), st.floats(allow_nan=False), st.sampled_from([1000.0, 0.5])
+            st.integers(-(2**63), 2**64 - 1),
+            st.floats(allow_nan=False, allow_infinity=False),
+            st.sampled_from([1000.0, 0.5]),
         )
         scalars = st.one_of(self.texts, self.texts, self.texts, numbers, st.booleans(), st.none())
         self.values = st.one_of(
