@@ -28,6 +28,11 @@ from schemas.errors import QorganError
 Sample = tuple[str, dict[str, str], float]
 Identity = tuple[str, int, int]
 
+_ROWS = (
+    "SELECT topic, partition, offset FROM qorgan.events UNION ALL "
+    "SELECT topic, partition, offset FROM qorgan.dead_letters"
+)
+
 
 def free_ports(count: int) -> int:
     """The first of `count` consecutive ports that are free now."""
@@ -204,15 +209,19 @@ class Rig:
 
     def stored(self) -> list[Identity]:
         """(topic, partition, offset) of every row of `events` and `dead_letters`, repeated if it stands twice."""
-        if not self.query("SELECT count() FROM system.tables WHERE database = 'qorgan' AND name = 'dead_letters'")[0][
-            0
-        ]:
-            return []  # no worker has created the tables yet
-        rows = self.query(
-            "SELECT topic, partition, offset FROM qorgan.events "
-            "UNION ALL SELECT topic, partition, offset FROM qorgan.dead_letters"
-        )
+        rows = self.query(_ROWS) if self._has_tables() else []
         return [(str(topic), int(partition), int(offset)) for topic, partition, offset in rows]
+
+    def stored_count(self) -> int:
+        """How many different records stand in `events` and `dead_letters`."""
+        if not self._has_tables():
+            return 0
+        return int(self.query(f"SELECT uniqExact(topic, partition, offset) FROM ({_ROWS})")[0][0])  # noqa: S608 - our own text
+
+    def _has_tables(self) -> bool:
+        """Whether a worker has created them yet."""
+        found = self.query("SELECT count() FROM system.tables WHERE database = 'qorgan' AND name = 'dead_letters'")
+        return bool(found[0][0])
 
     def create_topics(self, *names: str, partitions: int = 4) -> None:
         """Create raw topics before anything is published to them."""

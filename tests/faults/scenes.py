@@ -71,7 +71,7 @@ def wait_until_stored(scene: Rig, count: int, seconds: float) -> None:
     """Wait for that many distinct records in the store."""
 
     def stored() -> bool:
-        return len(set(scene.stored())) >= count
+        return scene.stored_count() >= count
 
     wait_for(f"{count} records to be stored", stored, seconds, 0.5)
 
