@@ -46,7 +46,9 @@ class PartitionStorer:
         self._end = 0
         self._unstored_ms: int | None = None
         self._block = self._empty(0)
-        self._hold, self._holding, self._reached = Hold(), True, False
+        self._hold, self._holding = Hold(), True
+        self._streamed: int | None = None
+        """Where the stream's next batch begins: what lies before it, and is not here, only Kafka has."""
         self._cursor: Cursor | None = None
         self._flight: asyncio.Task[Claim] | None = None
         self._flying: OpenBlock | None = None
@@ -73,6 +75,7 @@ class PartitionStorer:
         if batch.log != self.chain.log:
             return
         self._seen(batch)
+        self._streamed = batch.next
         if self.state == "live":
             self._append(batch, parsed)
         elif self._holding:
@@ -148,7 +151,6 @@ class PartitionStorer:
     def _fall_back(self, batch: RecordBatch) -> None:
         """The stream left a hole, or there is no room: go on from Kafka. What is in the open block stays there."""
         self._enter("catching_up")
-        self._reached = False
         self._dropped(self._hold.clear() + self._hold.add(batch, self._means.hold_bound))
         self._wake.set()
 
@@ -186,7 +188,7 @@ class PartitionStorer:
 
     async def _follow(self, tail: Claim) -> None:
         """Store from the tail on. Ends by raising."""
-        self._tail, self._block, self._failed, self._reached = tail, self._empty(tail.next), None, False
+        self._tail, self._block, self._failed = tail, self._empty(tail.next), None
         self._holding = True
         if self._end <= tail.next:
             self._unstored_ms = None
@@ -225,15 +227,13 @@ class PartitionStorer:
     async def _catch_up(self) -> None:
         """One step towards the stream: from the batches held back where they go on from here, else from Kafka."""
         position = self._block.next
-        if self._hold.first is not None:
-            self._reached = self._hold.first <= position
         batch = self._hold.take(position)
-        if batch is None and self._reached:
+        if batch is None and self._streamed is not None and self._streamed <= position:
             await self._go_live()
             return
         if batch is None:
             batch = await self._fetch(position)
-            if batch.next == batch.first and self._hold.first is None:
+            if batch.next == batch.first and (self._streamed is None or self._streamed <= position):
                 await self._go_live()
                 return
         block = self._block

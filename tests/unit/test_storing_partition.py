@@ -171,6 +171,21 @@ class TestStoreAway:
         play(world, scene)
 
 
+class TestHandover:
+    def test_a_stream_that_ran_ahead_and_stands_still_is_caught_up_though_nothing_more_is_offered(
+        self, world: World
+    ) -> None:
+        async def scene() -> None:
+            process = world.process()
+            await world.all_stored()
+            process.means.hold_bound = 1  # whatever is held back is let go of at once
+            process.storer._fall_back(world.log.read(60, 1))
+            world.publish(50)
+            await world.all_stored()
+
+        play(world, scene)
+
+
 class TestSlowStore:
     def test_draining_a_backlog_is_paced_by_the_store_instead_of_reading_twice(self, world: World) -> None:
         async def scene() -> None:
@@ -249,12 +264,11 @@ class TestHalted:
 class TestTakeover:
     def test_who_loses_a_claim_drops_his_block_and_goes_on_after_the_winners(self, world: World) -> None:
         async def scene() -> None:
-            world.process("one")
-            world.process("two")  # both believe to own it
+            both = [world.process("one"), world.process("two")]  # both believe to own it
             await world.all_stored()
             world.publish(200)
             await world.all_stored()
-            assert {claim.owner for claim in world.store.ledger} == {"one", "two"}
+            await world.until(lambda: [process.storer.status().tail for process in both] == [259, 259])
 
         play(world, scene)
 
