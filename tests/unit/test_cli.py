@@ -112,7 +112,8 @@ def test_a_reader_that_leaves_is_silent() -> None:
 
 
 WAITING = """
-import sys, time, pipeline.settings
+import signal, sys, time, pipeline.settings
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job is started with it ignored
 from pipeline.cli.main import main
 pipeline.settings.load = lambda: (print("waiting", flush=True), time.sleep(60))
 sys.argv = ["qorgan", "topics", "show"]
