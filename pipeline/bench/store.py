@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 
 from pydantic import SecretStr
 
+from pipeline import memory
 from pipeline.bench.sample import recorded, simulated
 from pipeline.embedded.children import start_store
 from pipeline.metrics import Metrics
@@ -53,6 +54,7 @@ def run(files: Sequence[Path] = (), *, events: int = 200_000, mean_bytes: int = 
         settings = Settings(clickhouse=SecretStr(child.url), raw_topics=(TOPIC,))
         store = open_store(settings)
         store.check()
+        memory.collect_seldom()  # as a worker has it
         steps = Steps(store, EventTabulator(Reader(settings)))
         blocks = [lines[at : at + settings.block_rows] for at in range(0, len(lines), settings.block_rows)]
         first = 0
