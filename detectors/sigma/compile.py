@@ -35,7 +35,7 @@ class Compiler:
         names: dict[str, Any] = {}
         source = self._source(tree, names)
         # The text is made of f0, f1, …, `and`, `or`, `not` and brackets alone; nothing of the rule stands in it.
-        compiled: Predicate = eval(f"lambda v: {source}", names)  # noqa: S307
+        compiled: Predicate = eval(f"lambda v: {source}", names)  # noqa: S307 - as said
         return compiled
 
     def leaf(self, node: Node) -> Predicate:

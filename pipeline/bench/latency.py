@@ -10,7 +10,7 @@ import statistics
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -136,7 +136,10 @@ class Arrivals:
 
 def _figures(sent: dict[int, float], seen: dict[int, float], published: int, seconds: float) -> dict[str, Any]:
     taken = sorted(seen[number] - at for number, at in sent.items())
-    at: Callable[[float], float] = lambda share: round(taken[min(len(taken) - 1, int(len(taken) * share))], 3)  # noqa: E731
+
+    def at(share: float) -> float:
+        return round(taken[min(len(taken) - 1, int(len(taken) * share))], 3)
+
     return {
         "events_per_s": round(published / seconds),
         "incidents": len(taken),

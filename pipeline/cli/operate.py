@@ -117,6 +117,24 @@ def apply_topics(as_json: AsJson = False) -> None:
             note(f"{change.topic}: {_sentence(change)}, for a person to decide: keys would move to other partitions.")
 
 
+@topics.command("accept-loss")
+def accept_loss_of(
+    topic: Annotated[str, typer.Argument(help="the topic")],
+    partition: Annotated[int, typer.Argument(min=0, help="its halted partition")],
+    by: Annotated[str, typer.Option(help="who accepts the loss; it stands in the ledger")],
+    as_json: AsJson = False,
+) -> None:
+    """Accept that records left a topic before they were stored, so that storing of the partition goes on."""
+    import asyncio
+
+    from pipeline.settings import load
+    from pipeline.storing_gap import accept_loss
+
+    row = asyncio.run(accept_loss(load(), topic, partition, by))
+    lost = {"topic": topic, "partition": partition, "first": row.first, "last": row.last, "by": by}
+    show([lost], ("topic", "partition", "first", "last", "by"), as_json, "Accepted as lost")
+
+
 def _sentence(change: Change) -> str:
     return (
         change.found if change.what == "topic" else f"{change.what} is {change.found or 'unset'}, not {change.wanted}"
