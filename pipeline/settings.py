@@ -104,9 +104,9 @@ class Settings(BaseSettings):
     log_format: Literal["auto", "json", "text"] = Field(default="auto", description="auto: text on a terminal")
 
     block_rows: int = Field(default=50_000, ge=1, description="a block closes at so many records")
-    block_bytes: int = Field(default=32 * MIB, ge=MIB, description="or at so many bytes")
+    block_bytes: int = Field(default=16 * MIB, ge=MIB, description="or at so many bytes")
     block_age: float = Field(default=2.0, gt=0, description="or at this age, seconds")
-    blocks_bytes: int = Field(default=96 * MIB, ge=MIB, description="what all open blocks of a process may hold")
+    blocks_bytes: int = Field(default=64 * MIB, ge=MIB, description="what all open blocks of a process may hold")
     fetch_bytes: int = Field(default=4 * MIB, ge=64 << 10, description="most bytes fetched of a partition at once")
     batch_records: int = Field(default=5_000, ge=1, description="most records in one batch")
     session_timeout: float = Field(default=45.0, ge=1, description="seconds until a silent worker loses its partitions")

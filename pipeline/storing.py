@@ -27,7 +27,6 @@ from pipeline.storing_rules import Limits, PartitionStatus, State, age_limit
 from pipeline.storing_threads import Threads
 from schemas.errors import QorganError
 from schemas.event import RecordBatch
-from sinks.clickhouse import arrow
 from sinks.clickhouse.client import Address
 from sinks.clickhouse.ledger import Chain
 from sinks.clickhouse.store import ClickHouse
@@ -166,7 +165,6 @@ class Storing:
         return [storer.status() for _, storer in sorted(self._storers.items())]
 
     async def _tick(self) -> None:
-        await self._threads(arrow.warm)
         while True:
             await self._measure()
             await asyncio.sleep(TICK_S)
@@ -192,9 +190,9 @@ class Storing:
         self._means.limits = Limits(self._settings.block_rows, self._settings.block_bytes, age)
 
     def _share(self) -> None:
-        """What each partition may hold back: together a quarter of the bound."""
+        """What each partition may hold back: together a third of the bound; a batch and the one before it fit."""
         owned = max(1, len(self._storers))
-        self._means.hold_bound = max(LEAST_HOLD, self._settings.blocks_bytes // 4 // owned)
+        self._means.hold_bound = max(LEAST_HOLD, self._settings.blocks_bytes // 3 // owned)
 
     @staticmethod
     async def _ended(tasks: set[asyncio.Task[Any]]) -> None:

@@ -47,6 +47,8 @@ class PartitionStorer:
         self._unstored_ms: int | None = None
         self._block = self._empty(0)
         self._hold, self._holding = Hold(), True
+        self._beginning = True
+        """Whether the ledger is asked for the first time: what the stream runs ahead now would be read twice."""
         self._streamed: int | None = None
         """Where the stream's next batch begins: what lies before it, and is not here, only Kafka has."""
         self._cursor: Cursor | None = None
@@ -91,7 +93,7 @@ class PartitionStorer:
             return self._means.budget.tight or self._block.count >= 2 * self._means.limits.rows
         first = self._hold.first
         near = self.state == "catching_up" and first is not None and first <= self._block.next
-        return near and self._hold.weight > self._means.hold_bound // 2
+        return (near or self._beginning) and self._hold.weight > self._means.hold_bound // 4
 
     @property
     def open_weight(self) -> int:
@@ -183,13 +185,14 @@ class PartitionStorer:
                 self._halt(f"Storing of {self.chain} failed by a fault of ours ({type(error).__name__}).")
                 delay = HALTED_S
             finally:
+                self._beginning = False
                 await self._let_go()
             await asyncio.sleep(delay)
 
     async def _follow(self, tail: Claim) -> None:
         """Store from the tail on. Ends by raising."""
         self._tail, self._block, self._failed = tail, self._empty(tail.next), None
-        self._holding = True
+        self._holding, self._beginning = True, False
         if self._end <= tail.next:
             self._unstored_ms = None
         self._enter("catching_up")

@@ -78,11 +78,18 @@ def _cut(fetched: FetchResult, limits: Limits) -> tuple[list[Any], int]:
     """Records of one fetch up to the limits: compression makes a fetch larger than the broker was asked for."""
     records: list[Any] = []
     size = 0
+    if fetched.has_more():
+        fetched._partition_records._consumer_record = _as_decoded
     while fetched.has_more() and len(records) < limits.batch_records and size < limits.fetch_bytes:
         step = fetched.getall(min(STEP, limits.batch_records - len(records)))
-        size += sum([record.serialized_value_size + record.serialized_key_size for record in step])
+        size += sum([len(record.value or b"") + len(record.key or b"") for record in step])
         records += step
     return records, size
+
+
+def _as_decoded(_: TopicPartition, record: Any) -> Any:
+    """The record as aiokafka's decoder gives it: a `ConsumerRecord` around it says nothing more, and costs 3 µs."""
+    return record
 
 
 def _release(fetcher: Any, partition: TopicPartition) -> None:

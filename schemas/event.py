@@ -12,7 +12,7 @@ from typing import Any, Literal, NamedTuple, Protocol
 
 
 class Record(Protocol):
-    """What Kafka gives for one record; aiokafka's `ConsumerRecord` is one. `timestamp` is milliseconds, UTC."""
+    """What Kafka gives for one record; aiokafka's records are. `timestamp` is milliseconds, UTC."""
 
     @property
     def offset(self) -> int: ...

@@ -144,6 +144,7 @@ def literal(texts: list[str]) -> str | None:
     return min(found, key=weight, default=None)
 
 
+@lru_cache(maxsize=1 << 16)
 def weight(text: str) -> float:
     """How often a literal stands in an event, guessed; less is rarer."""
     shares = [share for common, share in COMMON.items() if text in common]

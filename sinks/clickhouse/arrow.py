@@ -121,8 +121,3 @@ def _text(value: Any) -> str:
 
 def _number(value: Any, most: int = UINT32_MAX) -> int:
     return min(max(value, 0), most) if isinstance(value, int) else 0
-
-
-def warm() -> None:
-    """Have pyarrow load what it loads at its first column: pandas, for a second. For a thread, at the start."""
-    pa.array([""], pa.string())
