@@ -11,14 +11,6 @@ import gc
 import sys
 from importlib.abc import MetaPathFinder
 
-class _WithoutPandas(MetaPathFinder):
-    """In a worker pandas is not to be had, though the embedded store's engine has it installed."""
-
-    def find_spec(self, fullname: str, path: object, target: object = None) -> None:
-        if fullname == "pandas":
-            raise ModuleNotFoundError("A worker does without pandas.", name=fullname)
-
-
 # The numbers of glibc's mallopt(3).
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8
 MAPPED_FROM = 256 << 10
@@ -64,9 +56,17 @@ def share_the_interpreter() -> None:
 
 
 def arrow_too() -> None:
-    """The same for Arrow: its own pool keeps what it once had; and it loads pandas, 45 MB, only to ask what a list is."""
+    """The same for Arrow: its own pool keeps what it once had, and it loads pandas (45 MB) to tell what a list is."""
     if not any(isinstance(finder, _WithoutPandas) for finder in sys.meta_path):
         sys.meta_path.insert(0, _WithoutPandas())
     import pyarrow as pa
 
     pa.set_memory_pool(pa.system_memory_pool())
+
+
+class _WithoutPandas(MetaPathFinder):
+    """In a worker pandas is not to be had, though the embedded store's engine has it installed."""
+
+    def find_spec(self, fullname: str, path: object, target: object = None) -> None:
+        if fullname == "pandas":
+            raise ModuleNotFoundError("A worker does without pandas.", name=fullname)

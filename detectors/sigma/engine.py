@@ -8,7 +8,7 @@ No I/O and no clock. `match_plain` evaluates every rule of the log source and is
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, tzinfo
 from threading import Lock
@@ -61,6 +61,11 @@ class _Route:
         self.scans = bool(owners)
         self.always = always
         self._scanners: dict[Form, Scanner] = {}
+
+    @property
+    def forms(self) -> Iterable[Form]:
+        """The forms of bytes for which a database is built."""
+        return self._scanners
 
     def scanner(self, form: Form) -> Scanner:
         """The database for one form of bytes, built when first needed."""
@@ -116,6 +121,19 @@ class Engine:
             if self._compiler.condition(tree)(view):
                 found.append(RuleMatch(0, self.rules[entry.rule], matched(tree, self._compiler.leaf, view)))
         return found
+
+    def seen(self) -> list[tuple[Source, tuple[Form, ...]]]:
+        """The sources met so far, each with the forms of bytes that were scanned for it."""
+        with self._lock:
+            return [(source, tuple(route.forms)) for source, route in self._sources.items()]
+
+    def prepare(self, seen: Iterable[tuple[Source, tuple[Form, ...]]]) -> None:
+        """Compile what these sources need before their events come: seconds of work, which a stream would wait for."""
+        for source, forms in seen:
+            with self._lock:
+                route = self._route(source)
+                for form in forms if route.scans else ():
+                    route.scanner(form)
 
     def _by_route(self, events: Sequence[Event]) -> list[tuple[_Route, list[int]]]:
         """Places of events by route and format, for routes that have rules."""

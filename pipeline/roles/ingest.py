@@ -54,6 +54,7 @@ class Ingest:
         reloads = self._shared.metrics["reloads_total"]
         try:
             loaded = await asyncio.to_thread(load, self._shared.settings)
+            await asyncio.to_thread(loaded.decide.engine.prepare, self._agent.rules.engine.seen())
         except QorganError as error:
             reloads.labels(outcome="refused").inc()
             log.error(f"The new rules are refused and the old ones stay. {error}")  # noqa: TRY400 - a sentence

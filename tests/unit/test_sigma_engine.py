@@ -270,3 +270,15 @@ def test_no_event_makes_a_rule_fail(fields: dict[str, Any]) -> None:
     engine = Engine([tree_rule(tree, number) for number, tree in enumerate(kinds)])
     events = [event(fields, form=form, raw=b"F=lone surrogate") for form in (TEXT, OPAQUE)]
     assert pairs(engine, events) == plain_pairs(engine, events)
+
+
+def test_what_one_engine_met_another_can_prepare_before_its_events_come(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = [rule({"s": {"CommandLine|contains": "mimikatz"}, "condition": "s"})]
+    found = event({"CommandLine": "mimikatz.exe"}, source=PROCESS)
+    running, fresh = Engine(made), Engine(made)
+    assert len(running.match([found])) == 1
+    assert running.seen() == [(PROCESS, ("json",))]
+    fresh.prepare(running.seen())
+    assert fresh.seen() == running.seen()
+    monkeypatch.setattr("detectors.sigma.engine.Scanner", None)  # nothing is built any more
+    assert len(fresh.match([found])) == 1
