@@ -24,7 +24,7 @@ from pipeline.delivery import KafkaDelivery
 from pipeline.health import PORT_OF, HealthState
 from pipeline.health import serve as serve_health
 from pipeline.kafka import aiokafka_options
-from pipeline.logs import Logs
+from pipeline.logs import TIMEOUT_S, Logs
 from pipeline.metrics import Metrics
 from pipeline.roles import Role, Shared, build
 from pipeline.settings import Settings
@@ -55,7 +55,7 @@ async def _run(name: str, settings: Settings) -> int:
     started = time.monotonic()
     metrics, health, stopping = Metrics(), HealthState(name), asyncio.Event()
     with _serving_health(settings, metrics, health), _leaving(stopping, settings.stop_timeout):
-        logs = Logs(settings)
+        logs = Logs(settings, timeout=min(TIMEOUT_S, settings.start_timeout))
         embedded = await _patiently(logs.embedded, stopping, settings.start_timeout)
         if stopping.is_set():
             return Exit.OK

@@ -25,6 +25,8 @@ from schemas.errors import Exit, QorganError, RefusedError, UnreachableError
 
 START_S = 20.0
 STOP_S = 8.0
+#: It forgets everything anyway, and waits five seconds for clients that are still connected.
+FORGET_S = 0.3
 _METADATA, _VERSION = 3, 4  # the oldest version that Kafka 4 still answers
 
 
@@ -54,7 +56,9 @@ def run_broker(
     command = [binary(), "broker", "--cluster-id", cluster, "--storage-engine", "memory://tansu/"]
     command += ["--listener-url", url, "--advertised-listener-url", url]
     facts = {"cluster": cluster}
-    return supervise("embedded broker", command, port, facts, START_S, parent=parent, announce=announce)
+    return supervise(
+        "embedded broker", command, port, facts, START_S, parent=parent, announce=announce, stop_s=FORGET_S
+    )
 
 
 def binary() -> str:
@@ -78,6 +82,7 @@ def supervise(
     parent: int | None,
     announce: Announce | None,
     env: dict[str, str] | None = None,
+    stop_s: float = STOP_S,
 ) -> int:
     """Run a broker's program as our child: say when it answers, stop it with us, and tell its unexpected end."""
     with Stopping(parent).on_signals() as stopping:
@@ -100,7 +105,7 @@ def supervise(
                     raise QorganError(f"The {what} ended by itself (code {child.returncode}): {_tail(said)}")
             return Exit.OK
         finally:
-            stop(child, STOP_S)
+            stop(child, stop_s)
 
 
 def answers(host: str, port: int, timeout: float = 2.0) -> bool:
