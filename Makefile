@@ -17,7 +17,9 @@ OURSELVES := install --no-deps --no-build-isolation --no-index --editable .
 QORGAN_KAFKA_HOME ?= $(CURDIR)/build/kafka
 export QORGAN_KAFKA_HOME
 
-PYTEST := $(BIN)/python -m pytest -q $(ARGS)
+# Most tests of flow wait for something: two at a time take little more than half as long.
+JOBS ?= 2
+PYTEST := $(BIN)/python -m pytest -q -n $(JOBS) --dist worksteal $(ARGS)
 APART := faults or kafka or shared
 
 help: ## say what can be made

@@ -111,7 +111,13 @@ class ConsumerThread(BoundedThread):
         except RuntimeError:  # the loop is closed
             work.close()
             raise ConsumerStoppedError from None
-        return await asyncio.wait_for(asyncio.wrap_future(running), timeout)
+        try:
+            return await asyncio.wait_for(asyncio.wrap_future(running), timeout)
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():
+                raise
+            raise ConsumerStoppedError from None  # the thread ended under it: nobody cancelled us
 
     async def take(self, epoch: int, active: Set[TP], limits: Limits, room: int, timeout: float) -> list[Taken]:
         """What has been fetched, at most one batch a partition; waits up to `timeout` for the first.

@@ -2,8 +2,8 @@
 
 Two readings: `plain` is `orjson.loads` and the engine over flat Windows records, as other engines are measured;
 `reader` takes the parsers' full reading, as ingest does. The first pass, in which routes are compiled, is not counted
-but told. Events live for one slice only, and the sample lies in one buffer: a heap full of small objects would be what
-is measured.
+but told. Slices and the collector of cycles are as in a worker; events live for one slice only, and the sample lies in
+one buffer: a heap full of small objects would be what is measured.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import os
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from itertools import accumulate, pairwise
 from pathlib import Path
@@ -21,6 +22,9 @@ from typing import Any, Final
 import orjson
 
 from detectors.sigma.engine import Engine
+from pipeline import memory
+from pipeline.agents.raw_to_detections import SLICE_RECORDS
+from pipeline.bench.peer import measure
 from pipeline.bench.sample import recorded, simulated
 from pipeline.parsers import Reader
 from pipeline.parsers.windows import NXLOG
@@ -29,7 +33,6 @@ from pipeline.settings import load
 from schemas.errors import QorganError
 from schemas.event import Event, RecordBatch, Source
 
-SLICE: Final = 1_000
 ROUNDS: Final = 3
 CHILD_S: Final = 900.0
 
@@ -40,14 +43,17 @@ def run(
     *,
     events: int = 50_000,
     mean_bytes: int = 2_500,
+    peer: Path | None = None,
 ) -> dict[str, Any]:
     """Measure `rules` (none: those we ship) over a seeded sample of `files` (none: the simulated bank's events).
 
     Returns rates (events/s, best of three rounds), their µs by part, seconds of loading and of the first pass, MB
-    resident. Rates are by the processor's time: what one core does that has nothing else to do. Raises QorganError
-    when the child fails.
+    resident. Rates are by the processor's time: what one core does that has nothing else to do. `peer`: a binary of
+    rsigma, run over the same. Raises QorganError when the child fails.
     """
-    asked = orjson.dumps([[str(f) for f in files], [str(r) for r in rules], events, mean_bytes]).decode()
+    asked = orjson.dumps(
+        [[str(f) for f in files], [str(r) for r in rules], events, mean_bytes, str(peer or "")]
+    ).decode()
     command = [sys.executable, "-m", "pipeline.bench.detect", asked]
     try:
         done = subprocess.run(command, stdout=subprocess.PIPE, timeout=CHILD_S, check=True)  # noqa: S603 - ourselves
@@ -57,10 +63,9 @@ def run(
     return figures
 
 
-def _measure(files: list[str], rules: list[str], events: int, mean_bytes: int) -> dict[str, Any]:
+def _measure(files: list[str], rules: list[str], events: int, mean_bytes: int, peer: str) -> dict[str, Any]:
     loaded = load_rules([Path(rule) for rule in rules], load().state_dir / "cache")
-    gc.collect()
-    gc.freeze()
+    memory.collect_seldom()
     with_rules = _resident_mb()
     lines = recorded([Path(file) for file in files], events, mean_bytes) if files else simulated(events)
     sample = _Sample(lines)
@@ -86,7 +91,22 @@ def _measure(files: list[str], rules: list[str], events: int, mean_bytes: int) -
         figures[f"{name}_events_per_s"] = round(events / (best["read"] + best["match"]))
         figures[f"{name}_read_us"] = round(best["read"] / events * 1e6, 2)
         figures[f"{name}_match_us"] = round(best["match"] / events * 1e6, 2)
-    return figures
+    return figures | (_beside(Path(peer), rules, loaded.engine, sample, figures) if peer else {})
+
+
+def _beside(peer: Path, rules: list[str], engine: Engine, sample: _Sample, ours: dict[str, Any]) -> dict[str, Any]:
+    """The peer's figures, the ratio, and in how many (event, rule) pairs the two differ, rule by rule."""
+    events = [event for values in sample.slices() for event in _plain(values)]
+    figures, theirs = measure(peer, [Path(rule) for rule in rules], events)
+    mine: Counter[str] = Counter()
+    for values in sample.slices():
+        mine.update(match.rule.id for match in engine.match(_plain(values)))
+    ratio = round(ours["plain_events_per_s"] / figures["peer_events_per_s"], 2)
+    return figures | {
+        "plain_to_peer": ratio,
+        "only_peer": (theirs - mine).total(),
+        "only_qorgan": (mine - theirs).total(),
+    }
 
 
 class _Sample:
@@ -97,8 +117,8 @@ class _Sample:
         self.ends = list(accumulate(map(len, lines), initial=0))
 
     def slices(self) -> Iterator[list[bytes]]:
-        for start in range(0, len(self.ends) - 1, SLICE):
-            yield [self.buffer[a:b] for a, b in pairwise(self.ends[start : start + SLICE + 1])]
+        for start in range(0, len(self.ends) - 1, SLICE_RECORDS):
+            yield [self.buffer[a:b] for a, b in pairwise(self.ends[start : start + SLICE_RECORDS + 1])]
 
 
 def _round(engine: Engine, sample: _Sample, read: Callable[[list[bytes]], list[Event]]) -> dict[str, float]:

@@ -38,6 +38,7 @@ def bench(
     rate: Annotated[int | None, typer.Option(min=1, help="events a second")] = None,
     seconds: Annotated[float | None, typer.Option(min=1, help="for how long")] = None,
     kafka_home: Annotated[Path | None, typer.Option(metavar="DIR", help="on Apache Kafka instead (Java)")] = None,
+    peer: Annotated[Path | None, typer.Option(metavar="BINARY", help="detect: rsigma, to run beside")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Measure, on broker and store of its own; what is not given is as BENCHMARKS.md says."""
@@ -51,6 +52,7 @@ def bench(
         "rate": rate,
         "seconds": seconds,
         "kafka_home": kafka_home,
+        "peer": peer,
     }
     chosen = {key: value for key, value in given.items() if value is not None}
     # Without files, parsers has nothing to read: it measures recordings only.

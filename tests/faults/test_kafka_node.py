@@ -47,7 +47,7 @@ def test_records_and_cluster_survive_a_kill_and_a_restart(tmp_path: Path) -> Non
         assert "no-such-topic" not in admin.list_topics(timeout=20).topics
         kafka.kill()
     # On the same port, as a broker has it: else Kafka may send a transaction's markers to its old one for ever.
-    with embedded.kafka_node(tmp_path / "kafka", kafka.port) as kafka:
+    with embedded.kafka_node(tmp_path / "kafka", int(kafka.address.rpartition(":")[2])) as kafka:
         assert kafka.cluster == cluster
         assert AdminClient(clients(kafka)).list_topics(timeout=20).cluster_id == cluster
         assert read(kafka, "durable", 1000) == values
