@@ -20,6 +20,8 @@ from schemas.errors import RefusedError
 
 STDIN = "-"
 CHUNK_BYTES = 1 << 20
+#: Bytes of one line; Kafka's largest record is a quarter of it.
+MAX_LINE = 128 << 20
 _MAGIC = {b"\xfd7zXZ\x00": "xz", b"\x1f\x8b": "gz", b"\x28\xb5\x2f\xfd": "zst"}
 
 
@@ -33,20 +35,48 @@ class Lines(NamedTuple):
 def read(name: str, chunk_bytes: int = CHUNK_BYTES) -> Iterator[Lines]:
     """The lines of a file, or of standard input for `-`, about `chunk_bytes` at a time.
 
-    Raises RefusedError when it cannot be opened, or is damaged in the middle; what came before has been given.
+    Raises RefusedError when it cannot be opened, is damaged in the middle, or has a line of more than MAX_LINE bytes;
+    what came before has been given.
     """
     number = 0
     try:
         with _open(name) as stream:
-            while chunk := stream.readlines(chunk_bytes):
+            for chunk in _whole_lines(stream, chunk_bytes):
                 stripped = [line.rstrip(b"\r\n") for line in chunk]
                 full = [(n, line) for n, line in enumerate(stripped, number + 1) if line]
                 number += len(chunk)
                 yield Lines([n for n, _ in full], [line for _, line in full])
+    except _TooLongError:
+        raise RefusedError(
+            f"{name} has a line of more than {MAX_LINE >> 20} MiB after line {number}: it is no recording of one "
+            "record a line."
+        ) from None
     except OSError as error:
         raise RefusedError(f"{name} cannot be read after line {number} ({error.strerror or error}).") from None
     except (EOFError, lzma.LZMAError, zlib.error, zstd.ZstdError):
         raise RefusedError(f"{name} is damaged or cut off after line {number}: pack it again.") from None
+
+
+class _TooLongError(Exception):
+    pass
+
+
+def _whole_lines(stream: IO[bytes], chunk_bytes: int) -> Iterator[list[bytes]]:
+    """Lines without their line feeds. Not `readlines`, which would take a file of one line into memory whole."""
+    begun: list[bytes] = []
+    held = 0
+    while data := stream.read(chunk_bytes):
+        if b"\n" not in data:
+            begun.append(data)
+            held += len(data)
+        else:
+            *lines, rest = b"".join([*begun, data]).split(b"\n")
+            yield lines
+            begun, held = [rest], len(rest)
+        if held > MAX_LINE:
+            raise _TooLongError
+    if held:
+        yield [b"".join(begun)]
 
 
 def size(name: str) -> int | None:

@@ -63,3 +63,20 @@ def test_a_cut_off_file_gives_what_it_has_and_then_a_sentence(tmp_path: Path, na
 def test_a_missing_file_is_one_sentence(tmp_path: Path) -> None:
     with pytest.raises(RefusedError, match="No such file"):
         read(str(tmp_path / "absent.jsonl"))
+
+
+def test_a_line_without_an_end_is_refused_before_it_fills_the_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recordings, "MAX_LINE", 4 << 20)
+    (tmp_path / "f").write_bytes(b"a\nb\n" + b"x" * (64 << 20))
+    seen: list[bytes] = []
+    with pytest.raises(RefusedError, match="a line of more than 4 MiB after line 2"):
+        seen.extend(value for lines in recordings.read(str(tmp_path / "f"), 1 << 16) for value in lines.values)
+    assert seen == [b"a", b"b"]
+
+
+@pytest.mark.parametrize("chunk_bytes", range(1, 12))
+def test_lines_are_the_same_wherever_a_chunk_ends(tmp_path: Path, chunk_bytes: int) -> None:
+    (tmp_path / "f").write_bytes(TEXT)
+    assert read(str(tmp_path / "f"), chunk_bytes) == [(1, b'{"a":1}'), (3, b'{"b":2}'), (4, b"last without an end")]
