@@ -64,10 +64,9 @@ class RawToDetections:
         size = 0
         for part in slices(batch):
             size += part.size
-            reading, found = self._judge(part)
+            found, dead = self._judge(part)
             detections += found
-            letters += [dead_letter(part, dead) for dead in reading.dead]
-            self._storing.offer(part, reading)
+            letters += dead
             await asyncio.sleep(0)
         self._count_batch(batch, size, detections)
         if not (detections or letters):
@@ -88,7 +87,9 @@ class RawToDetections:
             await asyncio.wait(self._sending)
         self.check()
 
-    def _judge(self, part: RecordBatch) -> tuple[Reading, list[Detection]]:
+    def _judge(self, part: RecordBatch) -> tuple[list[Detection], list[Outgoing]]:
+        """Parse and match one slice and offer its rows. Its events are gone when this returns: two slices at once
+        would not fit into the processor's cache."""
         started = time.perf_counter()
         reading = self._reader.read(part)
         parsed = time.perf_counter()
@@ -98,7 +99,8 @@ class RawToDetections:
         stage.labels(stage="parse").inc(parsed - started)
         stage.labels(stage="match").inc(matched - parsed)
         self._count_reading(part.topic, reading)
-        return reading, found
+        self._storing.offer(part, reading)
+        return found, [dead_letter(part, dead) for dead in reading.dead]
 
     async def _deliver(self, detections: list[Detection], letters: list[Outgoing], ack: Callable[[], None]) -> None:
         started = time.perf_counter()
