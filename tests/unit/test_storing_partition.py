@@ -200,6 +200,34 @@ class TestSlowStore:
 
         play(world, scene)
 
+    def test_a_backlog_at_the_start_waits_for_the_ledgers_first_answer_instead_of_being_read_twice(self) -> None:
+        world = World(length=600)
+
+        async def scene() -> None:
+            process = world.process()
+            process.patient, process.means.hold_bound = True, 20_000
+            process._fate.slow = 3.0
+            await world.until(lambda: process.storer.state != "waiting")
+            process._fate.slow = 0.0
+            await world.all_stored()
+            assert world.kafka.opened == 0
+
+        play(world, scene)
+
+    def test_a_store_that_is_away_at_the_start_is_not_waited_for(self) -> None:
+        world = World(length=600)
+
+        async def scene() -> None:
+            world.store.down = True
+            process = world.process()
+            process.patient, process.means.hold_bound = True, 20_000
+            await world.until(lambda: process.storer.reason != "")
+            world.publish(200)
+            await asyncio.sleep(5.0)
+            assert not process.storer.pressed
+
+        play(world, scene)
+
     def test_a_stream_that_waits_for_nobody_is_caught_up_from_kafka(self, world: World) -> None:
         async def scene() -> None:
             process = world.process()
