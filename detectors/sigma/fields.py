@@ -83,6 +83,23 @@ def pick(fields: Mapping[str, Any], name: str) -> Any:
     return None if name in fields else _along(fields, name.split("."))
 
 
+def present(fields: Mapping[str, Any], name: str) -> bool:
+    """Whether the event names this field at all, be its value null."""
+    if name in fields or pick(fields, name) is not None:
+        return True
+    *path, last = name.split(".")
+    return bool(path) and any(isinstance(o, dict) and last in o for o in _objects(pick(fields, ".".join(path))))
+
+
+def _objects(value: Any) -> Iterator[Any]:
+    """The value itself, or all that a list of lists holds."""
+    if isinstance(value, list):
+        for item in value:
+            yield from _objects(item)
+    else:
+        yield value
+
+
 def _along(value: Any, path: list[str]) -> Any:
     for depth, step in enumerate(path):
         if isinstance(value, list):

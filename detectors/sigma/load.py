@@ -9,29 +9,19 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import orjson
-import yaml
 
+from detectors.sigma.documents import MAX_BYTES, FaultyError, Lines, documents
 from detectors.sigma.rule import LogSource, Refusal, Rule
 from schemas.identity import long_hash, short_hash
 from schemas.severity import Severity
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-MAX_BYTES: Final = 1 << 20
-MAX_LIST: Final = 100_000
-#: Nodes of one document with its aliases written out; the largest rule of SigmaHQ has 4,000.
-MAX_NODES: Final = 400_000
-MAX_NESTING: Final = 50
+MAX_TITLE: Final = 256
 MAX_CONDITION: Final = 10_000
 #: Words of the conditions times values of the selections: what a condition can blow up to.
 MAX_PRODUCT: Final = 2_000_000
-MAX_DOCUMENTS: Final = 1_000
-
-_CHECK: Final = "Mend the rule or take it out; `qorgan rules check` looks at it again"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,25 +32,17 @@ class Loaded:
     refused: tuple[Refusal, ...]
 
 
-class _RefusedError(Exception):
-    def __init__(self, line: int, reason: str, todo: str = _CHECK) -> None:
-        super().__init__(reason)
-        self.line = line
-        self.reason = reason
-        self.todo = todo
-
-
 def load(name: str, data: bytes) -> Loaded:
     """Read one rule file. Never raises for what stands in it."""
     rules: list[Rule] = []
     refused: list[Refusal] = []
     try:
-        for number, (document, lines) in enumerate(_documents(data)):
+        for number, (document, lines) in enumerate(documents(data)):
             try:
                 rules.append(_rule(name, data, number, document, lines))
-            except _RefusedError as refusal:
+            except FaultyError as refusal:
                 refused.append(Refusal(name, refusal.line, refusal.reason, refusal.todo))
-    except _RefusedError as refusal:
+    except FaultyError as refusal:
         refused.append(Refusal(name, refusal.line, refusal.reason, refusal.todo))
     return Loaded(tuple(rules), tuple(refused))
 
@@ -77,109 +59,29 @@ def unique(rules: Iterable[Rule]) -> tuple[list[Rule], list[Refusal]]:
     return list(kept.values()), refused
 
 
-_Lines = dict[str, int]
-
-
-def _documents(data: bytes) -> Iterator[tuple[Any, _Lines]]:
-    """Each document with the lines of its top-level keys ("" is the document's own). Raises _RefusedError."""
-    if len(data) > MAX_BYTES:
-        raise _RefusedError(0, f"the file has {len(data):,} bytes; a rule file has at most {MAX_BYTES:,}")
-    try:
-        text = data.decode("utf-8-sig")
-        _limit_depth(text)
-        loader = yaml.CSafeLoader(text)
-    except UnicodeDecodeError as error:
-        raise _RefusedError(data.count(b"\n", 0, error.start) + 1, "the file is not UTF-8") from None
-    except yaml.YAMLError as error:
-        raise _RefusedError(_line_of(error), f"not YAML: {_problem(error)}") from None
-    try:
-        seen = 0
-        while loader.check_node():
-            node = loader.get_node()
-            if node is None:
-                break
-            seen += 1
-            if seen > MAX_DOCUMENTS:
-                raise _RefusedError(0, f"the file holds more than {MAX_DOCUMENTS} documents")
-            _weigh(node)
-            lines = {"": node.start_mark.line + 1}
-            if isinstance(node, yaml.MappingNode):
-                lines |= {key.value: key.start_mark.line + 1 for key, _ in node.value if isinstance(key.value, str)}
-            yield loader.construct_document(node), lines
-        if not seen:
-            raise _RefusedError(0, "the file holds no rule")
-    except yaml.YAMLError as error:
-        raise _RefusedError(_line_of(error), f"not YAML: {_problem(error)}") from None
-    except (ValueError, OverflowError, TypeError, RecursionError) as error:
-        raise _RefusedError(0, f"a value cannot be read ({str(error)[:100]})") from None
-    finally:
-        loader.dispose()
-
-
-def _line_of(error: yaml.YAMLError) -> int:
-    mark = getattr(error, "problem_mark", None)
-    return mark.line + 1 if mark is not None else 0
-
-
-def _problem(error: yaml.YAMLError) -> str:
-    return str(getattr(error, "problem", None) or error).splitlines()[0][:200]
-
-
-def _limit_depth(text: str) -> None:
-    """Refuse what nests too deeply before nodes are made of it: libyaml's binding recurses in C and would crash."""
-    depth = 0
-    for event in yaml.parse(text, yaml.CSafeLoader):
-        if isinstance(event, yaml.CollectionStartEvent):
-            depth += 1
-            if depth > MAX_NESTING:
-                line = event.start_mark.line + 1 if event.start_mark else 0
-                raise _RefusedError(line, f"nested more than {MAX_NESTING} deep")
-        elif isinstance(event, yaml.CollectionEndEvent):
-            depth -= 1
-
-
-def _weigh(root: yaml.Node) -> None:
-    """Count the nodes with every alias written out, and find keys that stand twice. Raises _RefusedError."""
-    count = 0
-    stack = [root]
-    while stack:
-        node = stack.pop()
-        count += 1
-        line = node.start_mark.line + 1
-        if count > MAX_NODES:
-            raise _RefusedError(line, f"with its aliases the document has more than {MAX_NODES:,} nodes")
-        if isinstance(node, yaml.SequenceNode):
-            if len(node.value) > MAX_LIST:
-                raise _RefusedError(line, f"a list of {len(node.value):,} values; at most {MAX_LIST:,} are taken")
-            stack += node.value
-        elif isinstance(node, yaml.MappingNode):
-            keys = [key.value for key, _ in node.value if isinstance(key.value, str)]
-            if len(set(keys)) < len(keys):
-                twice = next(key for key in keys if keys.count(key) > 1)
-                raise _RefusedError(line, f"the key {twice[:80]!r} stands twice")
-            stack += [child for pair in node.value for child in pair]
-
-
-def _rule(name: str, data: bytes, number: int, document: Any, lines: _Lines) -> Rule:
+def _rule(name: str, data: bytes, number: int, document: Any, lines: Lines) -> Rule:
     start = lines[""]
+    if isinstance(document, FaultyError):
+        raise document
     if not isinstance(document, dict):
-        raise _RefusedError(start, "a Sigma rule is a mapping, this is not")
+        raise FaultyError(start, "a Sigma rule is a mapping, this is not")
     _refuse_other_kinds(document, lines)
     source = _source(document.get("logsource"), lines.get("logsource", start))
     line = lines.get("detection", start)
     detection = document.get("detection")
     if not isinstance(detection, dict) or not detection:
-        raise _RefusedError(line, "it has no detection")
-    detection = {str(key): value for key, value in detection.items()}
+        raise FaultyError(line, "it has no detection")
+    _refuse_names(document, lines)
+    detection = _keyed(detection, line)
     _bound(detection, line)
-    document = {**document, "detection": _normalised(detection), "id": _identity(document, lines)}
+    document = {**document, "detection": detection, "id": _identity(document, lines)}
     # Here and not above: a worker whose rules come from the cache never pays for pySigma.
     from detectors.sigma.translate import Translated, UntranslatableError
 
     try:
         said = Translated(document)
     except UntranslatableError as error:
-        raise _RefusedError(line if "ondition" in str(error) else _place(str(error), lines), str(error)[:500]) from None
+        raise FaultyError(line if "ondition" in str(error) else _place(str(error), lines), str(error)[:500]) from None
     content = data.decode("utf-8-sig")
     return Rule(
         id=document["id"] or long_hash("rule", content, number),
@@ -194,7 +96,7 @@ def _rule(name: str, data: bytes, number: int, document: Any, lines: _Lines) -> 
     )
 
 
-def _place(reason: str, lines: _Lines) -> int:
+def _place(reason: str, lines: Lines) -> int:
     """The line of the key that pySigma's reason speaks of; the detection's where it names none."""
     for word in ("title", "level", "status", "tag", "date", "modified", "related", "references", "author"):
         key = {"tag": "tags"}.get(word, word)
@@ -203,80 +105,101 @@ def _place(reason: str, lines: _Lines) -> int:
     return lines.get("detection", lines[""])
 
 
-def _refuse_other_kinds(document: dict[Any, Any], lines: _Lines) -> None:
+def _refuse_other_kinds(document: dict[Any, Any], lines: Lines) -> None:
     if "correlation" in document:
         todo = "Correlations come with a later version; until then keep such files elsewhere"
-        raise _RefusedError(lines.get("correlation", lines[""]), "it is a correlation", todo)
+        raise FaultyError(lines.get("correlation", lines[""]), "it is a correlation", todo)
     if "filter" in document:
         todo = "Filters come with a later version; until then write the exception into the rule's own condition"
-        raise _RefusedError(lines.get("filter", lines[""]), "it is a filter", todo)
+        raise FaultyError(lines.get("filter", lines[""]), "it is a filter", todo)
     if "action" in document:
         todo = "Write each rule out in full"
-        raise _RefusedError(lines.get("action", lines[""]), "`action` is no longer part of Sigma", todo)
+        raise FaultyError(lines.get("action", lines[""]), "`action` is no longer part of Sigma", todo)
 
 
 def _source(said: Any, line: int) -> LogSource:
     if not isinstance(said, dict):
-        raise _RefusedError(line, "it has no logsource")
+        raise FaultyError(line, "it has no logsource")
     named = {}
     for key in ("product", "category", "service"):
         value = said.get(key)
         if value is not None and not isinstance(value, str):
-            raise _RefusedError(line, f"the logsource's {key} is not a text")
+            raise FaultyError(line, f"the logsource's {key} is not a text")
         named[key] = (value or "").strip().lower()
     if not any(named.values()):
-        raise _RefusedError(line, "its logsource names no product, category or service")
+        raise FaultyError(line, "its logsource names no product, category or service")
     return LogSource(**named)
 
 
 _UUID: Final = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
 
-def _identity(document: dict[Any, Any], lines: _Lines) -> str | None:
+def _identity(document: dict[Any, Any], lines: Lines) -> str | None:
     said = document.get("id")
     if said is None:
         return None
     if not isinstance(said, str) or not _UUID.fullmatch(said.strip()):
-        raise _RefusedError(lines.get("id", lines[""]), f"the id {str(said)[:80]!r} is no UUID")
+        raise FaultyError(lines.get("id", lines[""]), f"the id {str(said)[:80]!r} is no UUID")
     return said.strip().lower()
 
 
+def _refuse_names(document: dict[Any, Any], lines: Lines) -> None:
+    """A title is for people and may hold anything but control characters; a name is what others refer to."""
+    title, name = document.get("title"), document.get("name")
+    if isinstance(title, str) and (len(title) > MAX_TITLE or _CONTROL.search(title)):
+        reason = f"the title has control characters or more than {MAX_TITLE}"
+        raise FaultyError(lines.get("title", lines[""]), reason)
+    if name is not None and (not isinstance(name, str) or not _NAME.fullmatch(name)):
+        reason = f"the name {str(name)[:80]!r} is none: a name has up to {MAX_TITLE} characters and is no path"
+        raise FaultyError(lines.get("name", lines[""]), reason)
+
+
+_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
+_NAME: Final = re.compile(rf"(?!\.{{1,2}}$)[^/\\\x00-\x1f\x7f-\x9f]{{1,{MAX_TITLE}}}")
+
+
+def _keyed(part: Any, line: int) -> Any:
+    """The same with texts for keys; YAML takes `no`, `on` and the like for booleans. Raises FaultyError."""
+    if isinstance(part, list):
+        return [_keyed(value, line) for value in part]
+    if not isinstance(part, dict):
+        return part
+    for key in part:
+        if not isinstance(key, str | int | float) or isinstance(key, bool):
+            raise FaultyError(line, f"YAML reads a field's name as {key!r:.80}; put it in quotes")
+    return {str(key): _keyed(value, line) for key, value in part.items()}
+
+
 def _bound(detection: dict[str, Any], line: int) -> None:
-    """Refuse what would blow up, or mean something else than it says. Raises _RefusedError."""
+    """Refuse what would blow up, or mean something else than it says. Raises FaultyError."""
     condition = detection.get("condition")
     said = condition if isinstance(condition, list) else [condition]
     written = [text for text in said if isinstance(text, str) and text.strip()]
     if len(written) < len(said) or not written:
-        raise _RefusedError(line, "it has no condition")
+        raise FaultyError(line, "it has no condition")
     length = sum(map(len, written))
     if length > MAX_CONDITION:
-        raise _RefusedError(line, f"its conditions have {length:,} characters; at most {MAX_CONDITION:,} are read")
+        raise FaultyError(line, f"its conditions have {length:,} characters; at most {MAX_CONDITION:,} are read")
+    if isinstance(detection.get("timeframe"), str):
+        raise FaultyError(line, "`timeframe` is the old way to count events", "Write a correlation beside the rule")
     words = sum(len(text.split()) for text in written)
     values = sum(_values(part, key, line) for key, part in detection.items() if key != "condition")
     if words * values > MAX_PRODUCT:
-        raise _RefusedError(line, f"{values:,} values under a condition of {words:,} words are too many")
+        raise FaultyError(line, f"{values:,} values under a condition of {words:,} words are too many")
 
 
 def _values(part: Any, key: str, line: int) -> int:
     """How many values a selection may come to, expansions of modifiers included."""
     if isinstance(part, dict):
         if not part:
-            raise _RefusedError(line, f"{key[:80]!r} is empty")
-        return sum(_values(value, str(name), line) for name, value in part.items())
+            raise FaultyError(line, f"{key[:80]!r} is empty")
+        return sum(_values(value, name, line) for name, value in part.items())
     if isinstance(part, list):
         if not part:
-            raise _RefusedError(line, f"the list of {key[:80]!r} is empty and would be taken for null")
+            raise FaultyError(line, f"the list of {key[:80]!r} is empty and would be taken for null")
         return sum(_values(value, key, line) for value in part)
-    # A dash may be any of five, in up to three places.
+    # A dash may be any of five, in up to three places; more are one pattern.
     return 125 if "|windash" in key else 3 if "|base64offset" in key else 1
 
 
-def _normalised(part: Any) -> Any:
-    """What the specification allows and pySigma does not know by that name."""
-    if isinstance(part, dict):
-        return {_modifiers(str(key)): _normalised(value) for key, value in part.items()}
-    return [_normalised(value) for value in part] if isinstance(part, list) else part
-
-
-def _modifiers(key: str) -> str:
-    return "|".join("wide" if at and word == "utf16le" else word for at, word in enumerate(key.split("|")))
+__all__ = ["MAX_BYTES", "Loaded", "load", "unique"]

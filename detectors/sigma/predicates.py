@@ -11,10 +11,10 @@ import operator
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, tzinfo
 from functools import lru_cache
-from ipaddress import IPv6Address, ip_address, ip_network
+from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Any, Final
 
-from detectors.sigma.fields import View, elements, pick
+from detectors.sigma.fields import View, elements, pick, present
 from detectors.sigma.patterns import MANY, like, searcher
 from detectors.sigma.rule import Node
 
@@ -101,27 +101,34 @@ def _num(node: Node, _zone: tzinfo) -> Predicate:
 
 def _cidr(node: Node, _zone: tzinfo) -> Predicate:
     _, field, written = node
-    networks = [ip_network(text, strict=False) for text in written]
+    networks = [_network(text) for text in written]
 
     def inside(text: str) -> bool:
-        address = _address(text)
-        return address is not None and any(address in network for network in networks)
+        return any(address in network for address in _addresses(text) for network in networks)
 
     return _on(field, True, inside)
 
 
+def _network(text: str) -> IPv4Network | IPv6Network:
+    """A network; one of IPv4 addresses written as IPv6 is that of the IPv4 addresses."""
+    network = ip_network(text, strict=False)
+    if isinstance(network, IPv6Network) and network.prefixlen >= 96 and network.network_address.ipv4_mapped:
+        return IPv4Network((int(network.network_address) & 0xFFFFFFFF, network.prefixlen - 96))
+    return network
+
+
 @lru_cache(maxsize=8192)
-def _address(text: str) -> Any:
-    """An address; Windows writes IPv4 ones as ::ffff:10.0.0.1, which means the IPv4 address."""
+def _addresses(text: str) -> tuple[Any, ...]:
+    """The address that a text is; Windows writes IPv4 ones as ::ffff:10.0.0.1, which is that IPv4 address as well."""
     try:
         address = ip_address(text.partition("%")[0]) if len(text) < 64 else None
     except ValueError:
-        return None
+        return ()
     mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
-    return mapped or address
+    return tuple(each for each in (address, mapped) if each is not None)
 
 
-_COMPARE: Final = {"lt": operator.lt, "lte": operator.le, "gt": operator.gt, "gte": operator.ge}
+_COMPARE: Final = {"eq": operator.eq, "lt": operator.lt, "lte": operator.le, "gt": operator.gt, "gte": operator.ge}
 
 
 def _cmp(node: Node, _zone: tzinfo) -> Predicate:
@@ -164,13 +171,18 @@ def _null(node: Node, _zone: tzinfo) -> Predicate:
     return absent
 
 
+def _any(node: Node, _zone: tzinfo) -> Predicate:
+    field = node[1]
+    return lambda view: pick(view.fields, field) is not None
+
+
 def _exists(node: Node, _zone: tzinfo) -> Predicate:
     _, field, wanted = node
-    return lambda view: (pick(view.fields, field) is not None) is wanted
+    return lambda view: present(view.fields, field) is wanted
 
 
 def _ref(node: Node, _zone: tzinfo) -> Predicate:
-    _, field, other, starts, ends = node
+    _, field, other, starts, ends, cased = node
     holds: Callable[[str, str], bool] = operator.eq
     if starts and ends:
         holds = operator.contains
@@ -180,7 +192,8 @@ def _ref(node: Node, _zone: tzinfo) -> Predicate:
         holds = str.endswith
 
     def refers(view: View) -> bool:
-        mine, theirs = view.folded[field], view.folded[other]
+        texts = view.plain if cased else view.folded
+        mine, theirs = texts[field], texts[other]
         if mine.__class__ is str and theirs.__class__ is str:
             return holds(mine, theirs)
         return any(holds(a, b) for a in _each(mine) for b in _each(theirs))
@@ -203,26 +216,31 @@ _PARTS: Final[dict[str, Callable[[datetime], int]]] = {
 
 
 def _time(node: Node, zone: tzinfo) -> Predicate:
-    _, field, unit, number = node
-    part = _PARTS[unit]
+    _, field, unit, word, number = node
+    part, compare = _PARTS[unit], _COMPARE[word]
 
     def holds(value: Any) -> bool:
-        at = moment(value)
-        return at is not None and part(at.astimezone(zone)) == number
+        at = moment(value, zone)
+        return at is not None and compare(part(at), number)
 
     return lambda view: any(map(holds, elements(pick(view.fields, field))))
 
 
-def moment(value: Any) -> datetime | None:
-    """A time as shippers write it: ISO 8601 (UTC where it names no zone), or seconds or milliseconds since 1970."""
+#: A number greater than this is in units of this many to the second: nanoseconds, microseconds, milliseconds.
+_UNITS: Final = ((1e17, 1e9), (1e14, 1e6), (1e11, 1e3))
+
+
+def moment(value: Any, zone: tzinfo) -> datetime | None:
+    """A time as shippers write it, in `zone`: ISO 8601 (UTC where it names none), or a number since 1970 in UTC."""
     try:
-        if value.__class__ is str and not value.isdigit():
+        if value.__class__ is str and not value.isdigit() and number_of(value) is None:
             at = datetime.fromisoformat(value)
-            return at if at.tzinfo else at.replace(tzinfo=UTC)
+            return (at if at.tzinfo else at.replace(tzinfo=UTC)).astimezone(zone)
         number = number_of(value)
         if number is None or number <= 0:
             return None
-        return datetime.fromtimestamp(number / 1000 if number > 1e11 else number, UTC)
+        unit = next((unit for least, unit in _UNITS if number > least), 1)
+        return datetime.fromtimestamp(number / unit, UTC).astimezone(zone)
     except (ValueError, OverflowError, OSError):
         return None
 
@@ -238,6 +256,7 @@ MAKERS: Final[dict[str, Callable[[Node, tzinfo], Predicate]]] = {
     "cidr": _cidr,
     "cmp": _cmp,
     "null": _null,
+    "any": _any,
     "exists": _exists,
     "ref": _ref,
     "time": _time,

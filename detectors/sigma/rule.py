@@ -5,11 +5,11 @@ is large in memory, and takes seconds to build.
 
     ["and", node, …]   ["or", node, …]   ["not", node]
     ["eq" | "starts" | "ends" | "has", field, [text, …], cased]     one of the texts; folded unless cased
-    ["like", field, [[part, …], …], cased]                          parts: text, 0 for `*`, 1 for `?`
+    ["like", field, [[part, …], …], cased]                          parts: text, 0 for `*`, 1 for `?`, 2 for any dash
     ["num", field, [number, …]]        ["re", field, pattern, flags]      flags: some of "ims"
     ["cidr", field, [network, …]]      ["cmp", field, "lt" | "lte" | "gt" | "gte", number]
-    ["null", field]   ["exists", field, bool]   ["ref", field, other field, starts, ends]
-    ["time", field, "minute" | "hour" | "day" | "week" | "month" | "year", number]
+    ["null", field]   ["any", field]   ["exists", field, bool]   ["ref", field, other field, starts, ends, cased]
+    ["time", field, "minute" | "hour" | "day" | "week" | "month" | "year", "eq" | "lt" | "lte" | "gt" | "gte", number]
 
 A field of `null` means a keyword: any value of the event.
 """
@@ -26,7 +26,7 @@ from schemas.severity import Severity
 Node = list[Any]
 
 #: Raise it when nodes change their meaning: caches of compiled rules are then built anew.
-NODES_VERSION = 1
+NODES_VERSION = 2
 
 
 class LogSource(NamedTuple):

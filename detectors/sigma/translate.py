@@ -1,7 +1,7 @@
-"""pySigma's model of a rule becomes our tree. The only module that imports pySigma; not imported when a cache serves.
+"""pySigma's model of a rule becomes our tree. It and `modifiers` alone import pySigma; not at all when a cache serves.
 
-pySigma parses the condition, applies the modifiers and checks the values; what it leaves open is decided here: a
-keyword is found anywhere in a value, an expansion (windash, base64offset) is an alternative even under `all`, a value
+pySigma parses texts and the condition and checks what stands beside the detection; what it leaves open is decided here:
+a keyword is found anywhere in a value, an expansion (windash, base64offset) is an alternative even under `all`, a value
 `*` asks only that the field is there. Texts of one field that are alternatives are joined to one leaf.
 """
 
@@ -20,23 +20,27 @@ from sigma.conditions import (
 )
 from sigma.exceptions import SigmaError
 from sigma.policy import SigmaPolicy
-from sigma.rule import SigmaRule
+from sigma.rule import SigmaDetection, SigmaDetectionItem, SigmaDetections, SigmaRule
 
+from detectors.sigma.expansions import WINDASH, UntranslatableError
 from detectors.sigma.fields import fold
-from detectors.sigma.patterns import MANY, ONE, PatternError, compiled, searcher
+from detectors.sigma.modifiers import item
+from detectors.sigma.patterns import DASH, MANY, ONE, PatternError, compiled, like_size, size
 from detectors.sigma.rule import Node
 
 #: Nested deeper, a condition could not be compiled to Python; SigmaHQ's deepest is 6.
 MAX_DEPTH: Final = 40
 #: Leaves' values of one rule after all expansion.
 MAX_VALUES: Final = 200_000
+#: RE2's instructions of one rule, as many as 4,000 expressions of SigmaHQ's usual size; some 20 bytes each.
+MAX_SIZE: Final = 400_000
+#: Parts of a time: their least and greatest values. An ISO year may have 53 weeks.
+RANGES: Final = {
+    "minute": (0, 59), "hour": (0, 23), "day": (1, 31), "week": (1, 53), "month": (1, 12), "year": (1, 9999),
+}  # fmt: skip
 
 #: Leaves whose alternatives may be joined, with the place of their list.
 _LISTS: Final = {"eq": 2, "starts": 2, "ends": 2, "has": 2, "like": 2, "num": 2, "cidr": 2}
-
-
-class UntranslatableError(ValueError):
-    """This rule cannot be carried out; the text says why."""
 
 
 class _Engine:
@@ -70,21 +74,48 @@ class Translated:
     def __init__(self, document: dict[str, Any]) -> None:
         """Read one parsed YAML document. Raises UntranslatableError with the reason."""
         try:
-            rule = SigmaRule.from_dict(document, policy=_POLICY)
-            conditions = [condition.parsed for condition in rule.detection.parsed_condition]
+            # Beside the detection all is pySigma's; of the detection it would lose integers and refuse modifiers.
+            rule = SigmaRule.from_dict({**document, "detection": _ANY}, policy=_POLICY)
+            said = document["detection"]
+            detections = SigmaDetections(
+                {name: _detection(part) for name, part in said.items() if name != "condition"},
+                said["condition"] if isinstance(said["condition"], list) else [said["condition"]],
+                policy=_POLICY,
+            )
+            self.tree = joined("or", [_tree(condition.parsed, 0) for condition in detections.parsed_condition])
+        except UntranslatableError:
+            raise
         except SigmaError as error:
             raise UntranslatableError(str(error).removesuffix(".")) from None
         except RecursionError:
             raise UntranslatableError("the condition nests too deeply") from None
-        except (AttributeError, KeyError, TypeError, ValueError) as error:
+        except (AttributeError, KeyError, OverflowError, TypeError, ValueError) as error:
             raise UntranslatableError(f"not the shape of a Sigma rule ({error})") from None
-        trees = [_tree(condition, 0) for condition in conditions]
-        self.tree = _joined("or", trees)
         self.title: str = rule.title
         self.level: str = rule.level.name.lower() if rule.level else ""
         self.status: str = rule.status.name.lower() if rule.status else ""
         self.tags: list[str] = [str(tag) for tag in rule.tags]
-        _check(self.tree)
+        check(self.tree)
+
+
+#: Stands where pySigma expects a detection.
+_ANY: Final = {"any": {"any": "any"}, "condition": "any"}
+
+
+def _detection(said: Any) -> Any:
+    """A selection: a map's entries all hold, of a list one does, a list of plain values is keywords."""
+    if isinstance(said, dict):
+        return SigmaDetection([_item(key, value) for key, value in said.items()])
+    if isinstance(said, list) and any(isinstance(each, dict | list) for each in said):
+        return SigmaDetection([_detection(each) for each in said])
+    return SigmaDetection([_item("", said)])
+
+
+def _item(key: str, said: Any) -> Any:
+    field, values, demands_all, negated = item(key, said, _POLICY)
+    linking = ConditionAND if demands_all else ConditionOR
+    # Without modifiers of pySigma's: they are applied.
+    return SigmaDetectionItem(field, [], values, linking, negated)
 
 
 def _tree(node: Any, depth: int) -> Node:
@@ -93,9 +124,9 @@ def _tree(node: Any, depth: int) -> Node:
     if isinstance(node, ConditionNOT):
         return ["not", _tree(node.args[0], depth + 1)]
     if isinstance(node, ConditionAND):
-        return _joined("and", [_tree(arg, depth + 1) for arg in node.args])
+        return joined("and", [_tree(arg, depth + 1) for arg in node.args])
     if isinstance(node, ConditionOR):
-        return _joined("or", [_tree(arg, depth + 1) for arg in node.args])
+        return joined("or", [_tree(arg, depth + 1) for arg in node.args])
     if isinstance(node, ConditionFieldEqualsValueExpression):
         return _leaf(node.field, node.value)
     if isinstance(node, ConditionValueExpression):
@@ -103,7 +134,7 @@ def _tree(node: Any, depth: int) -> Node:
     raise UntranslatableError("the condition is empty")
 
 
-def _joined(kind: str, nodes: list[Node]) -> Node:
+def joined(kind: str, nodes: list[Node]) -> Node:
     """One `and` or `or` of these, flat; alternatives of one field and kind become one leaf."""
     flat: list[Node] = []
     for node in nodes:
@@ -138,7 +169,7 @@ def _merged(nodes: list[Node]) -> list[Node]:
 
 def _leaf(field: str | None, value: Any) -> Node:
     if isinstance(value, sigma.SigmaExpansion):
-        return _joined("or", [_leaf(field, each) for each in value.values])
+        return joined("or", [_leaf(field, each) for each in value.values])
     for kind, make in _VALUES:
         if isinstance(value, kind):
             return make(field, value)
@@ -149,9 +180,11 @@ def _text(field: str | None, value: sigma.SigmaString) -> Node:
     cased = isinstance(value, sigma.SigmaCasedString)
     parts: list[str | int] = []
     for part in value.s:
-        if isinstance(part, sigma.Placeholder):
+        if isinstance(part, sigma.Placeholder) and part.name == WINDASH:
+            parts.append(DASH)
+        elif isinstance(part, sigma.Placeholder):
             raise UntranslatableError(f"the placeholder %{part.name}% has no values")
-        if isinstance(part, str):
+        elif isinstance(part, str):
             text = part if cased else fold(part)
             if parts and isinstance(parts[-1], str):
                 parts[-1] += text
@@ -169,7 +202,7 @@ def _whole(field: str, parts: list[str | int], cased: bool) -> Node:
         case []:
             return ["eq", field, [""], cased]
         case [0]:
-            return ["exists", field, True]
+            return ["any", field]
         case [str(text)]:
             return ["eq", field, [text], cased]
         case [str(text), 0]:
@@ -192,7 +225,15 @@ def _keyword(parts: list[str | int], cased: bool) -> Node:
 
 
 def _number(field: str | None, value: sigma.SigmaNumber) -> Node:
-    return ["has", None, [str(value.number)], False] if field is None else ["num", field, [value.number]]
+    number = value.number
+    if field is None:
+        return ["has", None, [str(number)], False]
+    if isinstance(number, int):
+        # Beyond 64 bits no JSON keeps a number exactly; its digits may still stand in a text.
+        return ["num", field, [number]] if -(2**63) <= number < 2**64 else ["eq", field, [str(number)], False]
+    if number.is_integer():
+        return joined("or", [_number(field, sigma.SigmaNumber(int(number))), ["eq", field, [str(number)], False]])
+    return ["num", field, [number]]
 
 
 def _regex(field: str | None, value: sigma.SigmaRegularExpression) -> Node:
@@ -202,7 +243,7 @@ def _regex(field: str | None, value: sigma.SigmaRegularExpression) -> Node:
     flags = "".join(sorted(sigma.SigmaRegularExpression.sigma_to_re_flag[flag] for flag in value.flags))
     pattern = str(value.regexp)
     try:
-        searcher(pattern, flags)
+        size(pattern, flags)
     except PatternError as error:
         raise UntranslatableError(f"Regular expression {pattern[:80]!r} is invalid: {error}") from None
     return ["re", field, pattern, flags]
@@ -215,15 +256,24 @@ def _named(field: str | None, what: str) -> str:
 
 
 def _compare(field: str | None, value: sigma.SigmaCompareExpression) -> Node:
-    return ["cmp", _named(field, "a comparison"), value.op.name.lower(), value.number.number]
+    word, number = value.op.name.lower(), value.number.number
+    if isinstance(value.number, sigma.SigmaTimestampPart):
+        unit = value.number.timestamp_part.name.lower()
+        return ["time", _named(field, "a part of a time"), unit, word, number]
+    exact = isinstance(number, float) or -(2**63) <= number < 2**64
+    return ["cmp", _named(field, "a comparison"), word, number if exact else float(number)]
 
 
 def _reference(field: str | None, value: sigma.SigmaFieldReference) -> Node:
-    return ["ref", _named(field, "fieldref"), value.field, value.starts_with, value.ends_with]
+    return ["ref", _named(field, "fieldref"), value.field, value.starts_with, value.ends_with, value.cased]
 
 
 def _time(field: str | None, value: sigma.SigmaTimestampPart) -> Node:
-    return ["time", _named(field, "a part of a time"), value.timestamp_part.name.lower(), value.number]
+    unit, number = value.timestamp_part.name.lower(), value.number
+    least, most = RANGES[unit]
+    if not least <= number <= most:
+        raise UntranslatableError(f"{unit} is a number between {least} and {most}, not {number}")
+    return ["time", _named(field, "a part of a time"), unit, "eq", number]
 
 
 def _bool(field: str | None, value: sigma.SigmaBool) -> Node:
@@ -238,7 +288,7 @@ _VALUES: Final[tuple[tuple[Any, Callable[[str | None, Any], Node]], ...]] = (
     (sigma.SigmaNumber, _number),
     (sigma.SigmaBool, _bool),
     (sigma.SigmaRegularExpression, _regex),
-    (sigma.SigmaCIDRExpression, lambda field, value: ["cidr", field, [str(value.network)]]),
+    (sigma.SigmaCIDRExpression, lambda field, value: ["cidr", _named(field, "cidr"), [str(value.network)]]),
     (sigma.SigmaCompareExpression, _compare),
     (sigma.SigmaFieldReference, _reference),
     (sigma.SigmaExists, lambda field, value: ["exists", _named(field, "exists"), bool(value.exists)]),
@@ -246,14 +296,33 @@ _VALUES: Final[tuple[tuple[Any, Callable[[str | None, Any], Node]], ...]] = (
 )
 
 
-def _check(tree: Node) -> None:
-    values, stack = 0, [tree]
+def check(tree: Node) -> None:
+    """Refuse what would take too much memory once it is compiled. Raises UntranslatableError."""
+    values, work, stack = 0, 0, [tree]
     while stack:
         node = stack.pop()
         if node[0] in ("and", "or", "not"):
             stack += node[1:]
-        else:
-            at = _LISTS.get(node[0])
-            values += 1 if at is None else len(node[at])
+            continue
+        at = _LISTS.get(node[0])
+        values += 1 if at is None else len(node[at])
+        if node[0] == "re":
+            work += size(node[2], node[3])
+        elif node[0] == "like":
+            work += sum(map(_size, node[2]))
+        if work > MAX_SIZE:
+            raise UntranslatableError(
+                "its regular expressions and wildcards are too large together; make several rules"
+            )
     if values > MAX_VALUES:
         raise UntranslatableError(f"the condition holds {values:,} values; at most {MAX_VALUES:,} are carried out")
+
+
+def _size(shape: list[str | int]) -> int:
+    try:
+        return like_size(tuple(shape))
+    except PatternError as error:
+        raise UntranslatableError(f"a text with wildcards is too long: {error}") from None
+
+
+__all__ = ["Translated", "UntranslatableError"]

@@ -97,7 +97,8 @@ def test_a_refusal_names_file_and_line_and_what_to_do() -> None:
         ("the key 'F' stands twice", b"detection:\n  s:\n    F: 1\n    F: 2\n"),
         ("a rule file has at most", b"#" * (MAX_BYTES + 1)),
         ("nested more than", b"a: " + b"[" * 60 + b"]" * 60),
-        ("a value cannot be read", b"a: " + b"9" * 5000),
+        ("a value cannot be read", b"a: 2001-99-99"),
+        ("a number of 5,000 characters", b"a: " + b"9" * 5000),
     ],
 )
 def test_a_file_is_refused_by_a_sentence(sentence: str, data: bytes) -> None:
