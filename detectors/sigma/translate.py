@@ -20,13 +20,13 @@ from sigma.conditions import (
 )
 from sigma.exceptions import SigmaError
 from sigma.policy import SigmaPolicy
-from sigma.rule import SigmaDetection, SigmaDetectionItem, SigmaDetections, SigmaRule
+from sigma.rule import SigmaDetections, SigmaRule
 
 from detectors.sigma.expansions import WINDASH, UntranslatableError
 from detectors.sigma.fields import fold
-from detectors.sigma.modifiers import item
 from detectors.sigma.patterns import DASH, MANY, ONE, PatternError, compiled, like_size, size
 from detectors.sigma.rule import Node
+from detectors.sigma.selections import as_named, detection, plainly_named
 
 #: Nested deeper, a condition could not be compiled to Python; SigmaHQ's deepest is 6.
 MAX_DEPTH: Final = 40
@@ -76,17 +76,17 @@ class Translated:
         try:
             # Beside the detection all is pySigma's; of the detection it would lose integers and refuse modifiers.
             rule = SigmaRule.from_dict({**document, "detection": _ANY}, policy=_POLICY)
-            said = document["detection"]
+            said = plainly_named(document["detection"])
             detections = SigmaDetections(
-                {name: _detection(part) for name, part in said.items() if name != "condition"},
-                said["condition"] if isinstance(said["condition"], list) else [said["condition"]],
+                {name: detection(part, _POLICY) for name, part in said.items() if name != "condition"},
+                said["condition"],
                 policy=_POLICY,
             )
             self.tree = joined("or", [_tree(condition.parsed, 0) for condition in detections.parsed_condition])
         except UntranslatableError:
             raise
         except SigmaError as error:
-            raise UntranslatableError(str(error).removesuffix(".")) from None
+            raise UntranslatableError(as_named(str(error)).removesuffix(".")) from None
         except RecursionError:
             raise UntranslatableError("the condition nests too deeply") from None
         except (AttributeError, KeyError, OverflowError, TypeError, ValueError) as error:
@@ -100,22 +100,6 @@ class Translated:
 
 #: Stands where pySigma expects a detection.
 _ANY: Final = {"any": {"any": "any"}, "condition": "any"}
-
-
-def _detection(said: Any) -> Any:
-    """A selection: a map's entries all hold, of a list one does, a list of plain values is keywords."""
-    if isinstance(said, dict):
-        return SigmaDetection([_item(key, value) for key, value in said.items()])
-    if isinstance(said, list) and any(isinstance(each, dict | list) for each in said):
-        return SigmaDetection([_detection(each) for each in said])
-    return SigmaDetection([_item("", said)])
-
-
-def _item(key: str, said: Any) -> Any:
-    field, values, demands_all, negated = item(key, said, _POLICY)
-    linking = ConditionAND if demands_all else ConditionOR
-    # Without modifiers of pySigma's: they are applied.
-    return SigmaDetectionItem(field, [], values, linking, negated)
 
 
 def _tree(node: Any, depth: int) -> Node:

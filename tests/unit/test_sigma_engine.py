@@ -264,7 +264,8 @@ def test_no_event_makes_a_rule_fail(fields: dict[str, Any]) -> None:
     kinds: list[Any] = [
         ["eq", "F", ["a"], False], ["like", "F.a.b", [[0, "x", 1]], False], ["re", "F", "x+$", "i"], ["num", "F", [1]],
         ["cidr", "F", ["10.0.0.0/8"]], ["cmp", "F", "gt", 5], ["null", "F"], ["exists", "F", True],
-        ["ref", "F", "a", True, False, False], ["any", "F"], ["time", "F", "hour", "eq", 3], ["has", None, ["lone"], False],
+        ["ref", "F", "a", True, False, False], ["any", "F"], ["time", "F", "hour", "eq", 3],
+        ["has", None, ["lone"], False],
         ["re", None, "lone", ""], ["like", None, [[0, "a", 0, "b", 0]], True],
     ]  # fmt: skip
     engine = Engine([tree_rule(tree, number) for number, tree in enumerate(kinds)])
