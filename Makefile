@@ -1,7 +1,7 @@
 # Everything a person does with the checkout. Needs Python 3.11 to 3.13 and make, nothing else; `make` alone explains.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help install demo test up bench faults shared lint docs lock
+.PHONY: help install demo test up bench faults shared fuzz lint docs lock
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -41,6 +41,9 @@ faults: $(VENV)/.dev $(QORGAN_KAFKA_HOME) ## kills and outages, and Apache Kafka
 
 shared: $(VENV)/.dev ## the tests on recordings kept beside the project, in ../shared/data
 	@$(PYTEST) -m "shared"
+
+fuzz: $(VENV)/.dev ## random rules, conditions and events; ARGS=600: ten minutes for each of the three
+	@QORGAN_FUZZ=$(or $(ARGS),20) $(BIN)/python -m pytest -q tests/fuzz
 
 bench: $(VENV)/.dev ## the benchmarks of BENCHMARKS.md
 	@$(BIN)/qorgan bench all $(ARGS)

@@ -19,6 +19,8 @@ from schemas.identity import long_hash, short_hash
 from schemas.severity import Severity
 
 MAX_TITLE: Final = 256
+#: Regular expressions of one rule as it is written; SigmaHQ's largest has 19.
+MAX_EXPRESSIONS: Final = 1_000
 MAX_CONDITION: Final = 10_000
 #: Words of the conditions times values of the selections: what a condition can blow up to.
 MAX_PRODUCT: Final = 2_000_000
@@ -184,6 +186,10 @@ def _bound(detection: dict[str, Any], line: int) -> None:
         raise FaultyError(line, "`timeframe` is the old way to count events", "Write a correlation beside the rule")
     words = sum(len(text.split()) for text in written)
     values = sum(_values(part, key, line) for key, part in detection.items() if key != "condition")
+    expressions = sum(_expressions(part, "") for part in detection.values())
+    if expressions > MAX_EXPRESSIONS:
+        reason = f"{expressions:,} regular expressions; at most {MAX_EXPRESSIONS:,} are carried out"
+        raise FaultyError(line, reason)
     if words * values > MAX_PRODUCT:
         raise FaultyError(line, f"{values:,} values under a condition of {words:,} words are too many")
 
@@ -200,6 +206,15 @@ def _values(part: Any, key: str, line: int) -> int:
         return sum(_values(value, key, line) for value in part)
     # A dash may be any of five, in up to three places; more are one pattern.
     return 125 if "|windash" in key else 3 if "|base64offset" in key else 1
+
+
+def _expressions(part: Any, key: str) -> int:
+    """How many regular expressions a selection holds; RE2 takes up to a millisecond for each."""
+    if isinstance(part, dict):
+        return sum(_expressions(value, name) for name, value in part.items())
+    if isinstance(part, list):
+        return sum(_expressions(value, key) for value in part)
+    return "re" in key.split("|")[1:]
 
 
 __all__ = ["MAX_BYTES", "Loaded", "load", "unique"]

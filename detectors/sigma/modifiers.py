@@ -26,6 +26,10 @@ from detectors.sigma.expansions import (
 from detectors.sigma.predicates import number_of
 
 
+#: Years have four digits; comparisons may go somewhat beyond.
+MAX_PART: Final = 100_000
+
+
 class Item(NamedTuple):
     """A field, or None for keywords, with its values, and how these belong together."""
 
@@ -163,8 +167,8 @@ def _compare(operator: Any) -> Callable[[Any, Chain], Any]:
 
 def _part(unit: Any) -> Callable[[Any, Chain], Any]:
     def modify(value: Any, _chain: Chain) -> Any:
-        if value.number != int(value.number):
-            raise UntranslatableError(f"a part of a time is a whole number, not {value.number}")
+        if value.number != int(value.number) or abs(value.number) > MAX_PART:
+            raise UntranslatableError(f"a part of a time is a whole number of a calendar, not {value.number}")
         return sigma.SigmaTimestampPart(unit, int(value.number))
 
     return modify
