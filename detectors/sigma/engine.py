@@ -114,13 +114,10 @@ class Engine:
 
     def match_plain(self, event: Event) -> list[RuleMatch]:
         """The same for one event by evaluating every rule of its log source, without prefilter and pruning."""
-        view = View(event.fields)
-        found = []
-        for entry in self._index.entries(event.source):
-            tree = renamed(self.rules[entry.rule].tree, entry.names)
-            if self._compiler.condition(tree)(view):
-                found.append(RuleMatch(0, self.rules[entry.rule], matched(tree, self._compiler.leaf, view)))
-        return found
+        with self._lock:
+            view = View(event.fields)
+            plain = [self._compiled(entry)[0] for entry in self._index.entries(event.source)]
+            return [self._match(0, routed, view) for routed in plain if routed.test(view)]
 
     def seen(self) -> list[tuple[Source, tuple[Form, ...]]]:
         """The sources met so far, each with the forms of bytes that were scanned for it."""
@@ -184,18 +181,23 @@ class Engine:
         """The route of a source; rules that demand another event id are none of it."""
         ready = []
         for entry in self._index.entries(source):
-            key = (entry.rule, id(entry.names))
-            known = self._ready.get(key)
-            if known is None:
-                known = self._ready[key] = self._prepared(entry)
+            known = self._compiled(entry)
             demanded = known[2]
             if demanded is None or not source.event_id or source.product != "windows" or source.event_id in demanded:
-                ready.append((key, known))
+                ready.append(((entry.rule, id(entry.names)), known))
         signature = tuple(key for key, _ in ready)
         route = self._routes.get(signature)
         if route is None:
             route = self._routes[signature] = _Route([known[0] for _, known in ready], [known[1] for _, known in ready])
         return route
+
+    def _compiled(self, entry: Entry) -> tuple[_Routed, frozenset[str] | None, frozenset[int] | None]:
+        """A rule for one provider's names, made once."""
+        key = (entry.rule, id(entry.names))
+        known = self._ready.get(key)
+        if known is None:
+            known = self._ready[key] = self._prepared(entry)
+        return known
 
     def _prepared(self, entry: Entry) -> tuple[_Routed, frozenset[str] | None, frozenset[int] | None]:
         tree: Node = renamed(self.rules[entry.rule].tree, entry.names)

@@ -25,7 +25,6 @@ from detectors.sigma.expansions import (
 )
 from detectors.sigma.predicates import number_of
 
-
 #: Years have four digits; comparisons may go somewhat beyond.
 MAX_PART: Final = 100_000
 
