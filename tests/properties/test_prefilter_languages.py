@@ -38,6 +38,8 @@ CASES = (str, str.upper, str.lower, str.title, str.swapcase, fold)
 EXAMPLES = int(os.environ.get("QORGAN_EXAMPLES", "25"))
 SECURITY = {"EventTime": "2026-01-20T13:19:31.123Z", "Channel": "Security", "Hostname": "ws-1", "EventID": 4688}
 
+SETTINGS, ATTRIBUTION = load_settings(), Attribution(load_event_list(None))
+
 lenient = settings(max_examples=EXAMPLES, deadline=None)
 
 
@@ -86,8 +88,8 @@ def test_a_rule_finds_its_value_in_whatever_case_and_writing(made: list[tuple[An
 @given(st.lists(finds(), min_size=1, max_size=4))
 def test_offline_detection_finds_the_same(made: list[tuple[Any, str]]) -> None:
     engine = Engine([_rule(selection, number) for number, (selection, _) in enumerate(made)])
-    decide = DetectionSet(engine, IndicatorIndex([]), Attribution(load_event_list(None)))
-    judge = offline.Judge(load_settings(), decide, "raw.test")
+    decide = DetectionSet(engine, IndicatorIndex([]), ATTRIBUTION)
+    judge = offline.Judge(SETTINGS, decide, "raw.test")
     for number, (_, value) in enumerate(made):
         lines = [write({**SECURITY, "CommandLine": value}) for write in WRITERS.values()]
         judged = judge("test.jsonl", Lines(range(1, len(lines) + 1), lines), 0)

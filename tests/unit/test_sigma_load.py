@@ -59,6 +59,12 @@ def test_one_bad_document_takes_no_other_with_it() -> None:
         ("the logsource's product is not a text", {"logsource": {"product": 5}}),
         ("it has no detection", {"detection": {}}),
         ("it has no condition", {"detection": {"s": {"F": 1}}}),
+        ("YAML reads a field's name as False; put it in quotes", {"detection": {"s": {False: 1}, "condition": "s"}}),
+        ("the name '../../etc/passwd' is none", {"name": "../../etc/passwd"}),
+        ("the name 'C:\\\\rules' is none", {"name": "C:\\rules"}),
+        ("the name '..' is none", {"name": ".."}),
+        ("the title has control characters", {"title": "a\x1b[2Jb"}),
+        ("the title has control characters or more than 256", {"title": "a" * 257}),
         ("it has no condition", {"detection": {"s": {"F": 1}, "condition": []}}),
         ("Detection 'nosuch' not defined", {"detection": {"s": {"F": 1}, "condition": "nosuch"}}),
         ("doesn't match any detection", {"detection": {"s": {"F": 1}, "condition": "1 of nosuch*"}}),
@@ -113,20 +119,45 @@ def _laughs() -> bytes:
     return b"\n".join(lines)
 
 
+def _file(selection: str, condition: str = "s") -> bytes:
+    """A rule file of one selection in flow style; YAML's own writer takes seconds for 100,000 values."""
+    said = f"title: x\nlogsource: {{product: x}}\ndetection:\n  s: {{{selection}}}\n  condition: {condition}\n"
+    return said.encode()
+
+
+def _many(key: str, count: int, text: str) -> str:
+    return f"'{key}': [" + ",".join([f"'{text.replace('#', str(number))}'" for number in range(count)]) + "]"
+
+
 HOSTILE = {
     "aliases that explode": _laughs(),
     "an alias of itself": b"a: &a [*a]",
     "a deep flow": b"[" * 500_000,
     "a deep block": b"- " * 200_000 + b"x",
-    "100,001 values": rule_text({"s": {"F": list(range(100_001))}, "condition": "s"}),
-    "many values under a long condition": rule_text(
-        {"s": {"F": list(range(20_000))}, "condition": " or ".join(["s"] * 2_000)}
-    ),
-    "not not not": rule_text({"s": {"F": 1}, "condition": "not " * 2000 + "s"}),
-    "a hundred windash values of three dashes": rule_text(
-        {"s": {"F|windash": [f"-a{n} -b -c" for n in range(20_000)]}, "condition": "s or s or s"}
-    ),
-    "an expression too large": rule_text({"s": {"F|re": "((a{100}){100}){100}"}, "condition": "s"}),
+    "100,000 values": _file(_many("F", 100_000, "#")),
+    "60,000 values": _file("F: [" + "1," * 60_000 + "]"),
+    "ten megabytes": b"a: b\n" * 2_000_000,
+    "many values under a long condition": _file(_many("F", 20_000, "#"), " or ".join(["s"] * 2_000)),
+    "not not not": _file("F: 1", "not " * 2000 + "s"),
+    "brackets that never close": _file("F: 1", "(" * 9_999),
+    "20,000 windash values of three dashes": _file(_many("F|windash", 20_000, "-a# -b -c"), "s or s or s"),
+    "100,000 dashes": _file("'F|windash': '" + " -a" * 100_000 + "'"),
+    "an expression too large": _file("'F|re': '((a{100}){100}){100}'"),
+    "15,000 expressions": _file(_many("F|re", 15_000, "a#(x{90}){9}")),
+    "900 large expressions": _file(_many("F|re", 900, "[а-я]{900}#")),
+    "20,000 wildcards": _file(_many("F", 20_000, "a?#?b")),
+    "100,000 question marks": _file("F: '" + "?" * 100_000 + "'"),
+    "a time of 300,000 parts": b"title: x\nx: 1" + b":59" * 300_000,
+    "an id of 6,000 digits": b"title: x\nid: 0x"
+    + b"f" * 6000
+    + b"\nlogsource: {product: x}\ndetection: {s: {F: 1}, condition: s}\n",
+    "a key twice among 60,000": b"{" + b"".join(b"k%d: 1, " % n for n in range(60_000)) + b"k59999: 1}",
+    "merges that explode": b"x: &a {"
+    + b",".join(b"k%d: 1" % n for n in range(300))
+    + b"}\ny: {<<: ["
+    + b"*a," * 1500
+    + b"]}",
+    "100,000 documents": b"---\na: 1\n" * 100_000,
 }
 
 
@@ -135,7 +166,7 @@ def test_a_hostile_file_is_refused_in_bounded_time(data: bytes) -> None:
     start = time.process_time()
     loaded = load("test.yml", data)
     assert not loaded.rules
-    assert len(loaded.refused) == 1
+    assert loaded.refused
     assert time.process_time() - start < 10
 
 
@@ -152,5 +183,13 @@ def test_an_expression_that_would_hang_others_is_found_in_linear_time() -> None:
     assert time.process_time() - start < 5
 
 
-def test_a_name_that_is_a_path_is_only_a_name() -> None:
+def test_a_title_that_is_a_path_is_only_a_title() -> None:
     assert rule(SELECTION, title="../../etc/passwd").title == "../../etc/passwd"
+
+
+def test_a_document_with_a_value_that_cannot_be_read_takes_no_other_with_it() -> None:
+    loaded = load("two.yml", b"title: x\ndate: 2001-99-99\n---\n" + rule_text(SELECTION))
+    assert [each.title for each in loaded.rules] == ["A test"]
+    assert [(each.line, each.reason) for each in loaded.refused] == [
+        (1, "a value cannot be read (month must be in 1..12)")
+    ]
