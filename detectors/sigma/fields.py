@@ -11,10 +11,14 @@ import re
 import sys
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
-from typing import Any
+from typing import Any, Final
 
 Texts = str | tuple[str, ...]
 """One text, or those of a list; () where there is none."""
+
+
+#: Simple foldings of Unicode 15.1 between two small letters, which Python's tables of full ones do not show.
+_LATER: Final = {"\u1fd3": "\u0390", "\u1fe3": "\u03b0", "\ufb05": "\ufb06"}
 
 
 def simple_fold(char: str) -> str:
@@ -22,6 +26,8 @@ def simple_fold(char: str) -> str:
     full = char.casefold()
     if len(full) == 1:
         return full
+    if char in _LATER:
+        return _LATER[char]
     lower = char.lower()
     return lower if len(lower) == 1 else char
 

@@ -74,7 +74,7 @@ class World:
 
     def leaf(self, draw: st.DrawFn) -> Node:
         """One leaf of a condition, as the reader leaves it: folded unless cased."""
-        kind = draw(st.sampled_from(("has", "has", "has", "eq", "starts", "ends", "like", "re", "num", "null")))
+        kind = draw(st.sampled_from(("has", "has", "has", "eq", "starts", "ends", "like", "re", "num", "null", "any")))
         field = draw(st.sampled_from(FIELDS))
         if kind in ("has", "like", "re") and draw(st.integers(0, 3)) == 0:
             field = None
@@ -84,7 +84,7 @@ class World:
             found = draw(st.lists(words, min_size=1, max_size=2))
             return [kind, field, [text if exact else fold(text) for text in found], exact]
         if kind == "like":
-            shape = draw(st.lists(st.one_of(self.words, st.sampled_from([0, 0, 1])), min_size=1, max_size=4))
+            shape = draw(st.lists(st.one_of(self.words, st.sampled_from([0, 0, 1, 2])), min_size=1, max_size=4))
             return [kind, field, [[part if isinstance(part, int) or exact else fold(part) for part in shape]], exact]
         if kind == "re":
             return [kind, field, draw(self.patterns), draw(st.sampled_from(["", "i", "s", "im"]))]
@@ -180,3 +180,18 @@ def test_a_witness_is_folded_and_holds_no_control_character(scene: tuple[World, 
 def test_folding_is_one_character_to_one_and_settles(text: str) -> None:
     assert fold(text) == "".join(map(simple_fold, text))
     assert fold(fold(text)) == fold(text)
+
+
+def test_folding_is_that_of_regular_expressions_for_every_letter_there_is() -> None:
+    letters = "".join(char for char in map(chr, range(0x80, 0x1F000)) if len({char, *_ways(char)}) > 1)
+    alike: dict[str, set[str]] = {}
+    for char in letters:
+        alike.setdefault(simple_fold(char), set()).add(char)
+    for char in letters:
+        found = b"".join(compiled(f"(?i){char}").findall(letters.encode())).decode()
+        assert set(found) == alike[simple_fold(char)]
+    assert len(letters) > 2_500
+
+
+def _ways(char: str) -> tuple[str, ...]:
+    return () if "\ud800" <= char <= "\udfff" else (char.lower(), char.upper(), simple_fold(char))
