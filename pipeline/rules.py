@@ -33,6 +33,9 @@ MAX_TOTAL: Final = 256 << 20
 #: Texts that the cache holds, those of other sets included.
 MAX_REMEMBERED: Final = 20_000
 SUFFIXES: Final = (".yml", ".yaml")
+#: Files beside rules that are none: their cases (`pipeline.ruletests`), and SigmaHQ's folder of cases.
+CASES: Final = (".cases.yml", ".cases.yaml")
+CASES_FOLDER: Final = "regression_data"
 
 _READABLE: Final = "Give this user the right to read it, or take it out"
 _CACHE_FILE: Final = "sigma-rules.json"
@@ -98,7 +101,7 @@ def _texts(paths: Sequence[Path]) -> Iterator[tuple[str, bytes | Refusal]]:
     """Every rule file's name, in a stable order and once, with its bytes or why there are none. Raises RefusedError."""
     if not paths:
         for entry in sorted(resources.files("detectors.sigma").joinpath("rules").iterdir(), key=lambda e: e.name):
-            if entry.name.endswith(SUFFIXES):
+            if _is_rule(entry.name):
                 yield f"shipped/{entry.name}", entry.read_bytes()
         return
     seen: set[tuple[int, int]] = set()
@@ -147,8 +150,12 @@ def _below(folder: Path) -> Iterator[Path]:
         raise RefusedError(f"The rules folder {error.filename} cannot be read: {error.strerror}.")
 
     for root, folders, names in os.walk(folder, onerror=refuse):
-        folders.sort()
-        yield from (Path(root, name) for name in sorted(names) if name.endswith(SUFFIXES))
+        folders[:] = sorted(name for name in folders if name != CASES_FOLDER)
+        yield from (Path(root, name) for name in sorted(names) if _is_rule(name))
+
+
+def _is_rule(name: str) -> bool:
+    return name.endswith(SUFFIXES) and not name.endswith(CASES)
 
 
 class _Cache:
