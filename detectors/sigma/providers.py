@@ -251,6 +251,8 @@ _ZEEK_ENDS: Final = {
 _ZEEK_DNS: Final = {"record_type": Told("qtype_name"), "answer": Told("answers"), **_ZEEK_ENDS}
 _ZEEK_PROXY: Final = {
     **_told(c_uri="uri", cs_uri="uri", cs_host="host", c_useragent="user_agent", cs_method="method"),
+    **_told(c_uri_query="uri", c_uri_stem="uri"),
+    "c-uri-extension": Told("uri", reading="extension"),
     **_told(sc_status="status_code", cs_referrer="referrer", cs_version="version", cs_username="username"),
     **_ZEEK_ENDS,
 }
@@ -258,6 +260,11 @@ _ZEEK_WEB: Final = {
     **_told(cs_uri_query="uri", cs_uri_stem="uri", cs_method="method", sc_status="status_code", cs_host="host"),
     **_told(cs_user_agent="user_agent", cs_referer="referrer", cs_username="username"),
     **_ZEEK_ENDS,
+}
+_EVE_PROXY: Final = {
+    **_told(cs_uri="c-uri-stem", c_uri_query="c-uri-stem"),
+    "c-uri-extension": Told("c-uri-stem", reading="extension"),
+    "dst_ip": Told("dest_ip"),
 }
 _EVE_WEB: Final = {
     **_told(cs_uri_query="http.url", cs_uri_stem="http.url", cs_method="http.http_method", sc_status="http.status"),
@@ -282,13 +289,7 @@ ANYWHERE: Final[Mapping[tuple[str, str], tuple[Place, ...]]] = {
         _sensor("zeek", "dns", _ZEEK_DNS, "query"),
     ),
     ("proxy", ""): (
-        Place(
-            "suricata",
-            "",
-            "http",
-            fields=_words("c-uri cs-uri-stem cs-method cs-host c-useragent cs-referrer sc-status c-uri-stem src_ip"),
-            title="Suricata http",
-        ),
+        _sensor("suricata", "http", _EVE_PROXY, "c-uri c-uri-stem cs-method cs-host c-useragent cs-referrer sc-status"),
         _sensor("zeek", "http", _ZEEK_PROXY),
     ),
     ("webserver", ""): (_sensor("suricata", "http", _EVE_WEB, "src_ip"), _sensor("zeek", "http", _ZEEK_WEB)),

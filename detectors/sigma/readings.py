@@ -171,11 +171,24 @@ def _program_needs(field: str, texts: Sequence[str], cased: bool) -> Node | None
     return ["or", ["has", "exe", parts, cased], ["has", field, parts, cased]]
 
 
+_EXTENSION: Final = re.compile(r"\.([^./?#]{1,20})(?:[?#]|\Z)")
+
+
+def _extension(fields: Fields, name: str) -> list[str]:
+    """The ending of the file that an address names, without its point."""
+    return [found[1] for text in _texts(fields, name) if (found := _EXTENSION.search(text)) is not None]
+
+
+def _extension_needs(field: str, texts: Sequence[str], cased: bool) -> Node | None:
+    return ["has", field, list(texts), cased]
+
+
 READINGS: Final[Mapping[str, Reading]] = {
     "path": Reading(_path, _path_needs),
     "hex": Reading(_hex, _none),
     "account": Reading(_account, _none, whole=True),
     "registry": Reading(_registry, _registry_needs, whole=True),
     "details": Reading(_details, _details_needs),
+    "extension": Reading(_extension, _extension_needs, whole=True),
     "program": Reading(_program, _program_needs, whole=True),
 }

@@ -17,7 +17,7 @@ from schemas.event import Event, Format, Source
 ECS = Format("ecs", "json", mapping=ours("ecs"))
 
 #: (category, type) of ECS → Sigma's category; an empty type stands for any other.
-_CATEGORIES: Final = {
+CATEGORIES: Final = {
     ("process", "start"): "process_creation",
     ("process", "end"): "process_termination",
     ("network", "start"): "network_connection",
@@ -32,7 +32,7 @@ _CATEGORIES: Final = {
     ("driver", ""): "driver_load",
     ("web", ""): "proxy",
 }
-_PRODUCTS: Final = frozenset({"windows", "linux", "macos"})
+PRODUCTS: Final = frozenset({"windows", "linux", "macos"})
 
 
 def is_ecs(doc: dict[str, Any]) -> bool:
@@ -60,7 +60,7 @@ def _source(doc: dict[str, Any], told: Source) -> Source:
             return source(head, "", tail)
     system = pick(doc, "host.os.type") or pick(doc, "host.os.family")
     known = system.lower() if isinstance(system, str) else ""
-    product = known if known in _PRODUCTS else told.product
+    product = known if known in PRODUCTS else told.product
     category = _category(_list(pick(doc, "event.category")), _list(pick(doc, "event.type")))
     if not category and isinstance(pick(doc, "dns.question"), dict):
         category = "dns_query" if product == "windows" else "dns"
@@ -72,7 +72,7 @@ def _source(doc: dict[str, Any], told: Source) -> Source:
 def _category(categories: list[Any], types: list[Any]) -> str:
     for category in categories:
         for kind in (*types, ""):
-            found = _CATEGORIES.get((category, kind)) if isinstance(category, str) and isinstance(kind, str) else None
+            found = CATEGORIES.get((category, kind)) if isinstance(category, str) and isinstance(kind, str) else None
             if found:
                 return found
     return ""
