@@ -234,9 +234,10 @@ def _via(node: Node, zone: tzinfo) -> Predicate:
     test = predicate(leaf, zone)
 
     def read(fields: Mapping[str, Any], name: str, reading: str) -> Any:
-        return READINGS[reading].read(fields, name) if reading else pick(fields, name)
+        found = READINGS[reading].read(fields, name) if reading else pick(fields, name)
+        return None if found == [] else found
 
-    return lambda view: test(View({field: read(view.fields, name, reading) or None for field, name, reading in reads}))
+    return lambda view: test(View({field: read(view.fields, name, reading) for field, name, reading in reads}))
 
 
 MAKERS: Final[dict[str, Callable[[Node, tzinfo], Predicate]]] = {
