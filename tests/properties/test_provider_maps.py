@@ -178,7 +178,7 @@ def test_a_rule_in_a_providers_words_finds_what_it_finds_in_sigmas(source: LogSo
         if place.when is None or holds(place.when, View(fields)):
             view = View(in_sigmas_words(fields, place.names))
             wanted += [(at, str(number)) for number, tree in enumerate(trees) if holds(tree, view)]
-    assert len(wanted) > 200
+    assert len(wanted) > 100
     found = pairs(engine, events)
     assert sorted(found) == sorted(wanted)
     assert found == plain_pairs(engine, events)
