@@ -12,9 +12,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from detectors.ioc.match import IndicatorIndex
+from detectors.sigma.activities import Activity
 from detectors.sigma.engine import Engine
 from detectors.triage.attribution import Attribution
-from enrichers.identity import entities
+from enrichers.identity import entities, host_entity
+from schemas.activity import activity_key
 from schemas.detection import Detection, detection_id
 from schemas.event import Event
 from schemas.identity import Origin, short_hash
@@ -52,6 +54,7 @@ class DetectionSet:
                 Origin(log, topic, partition, event.offset),
                 event,
                 match.matched,
+                activity=match.activity,
             )
             found.append((match.index, made))
         for hit in self.indicators.match(events):
@@ -92,6 +95,7 @@ class DetectionSet:
         *,
         retrospective: bool = False,
         indicator_type: str = "",
+        activity: Activity | None = None,
     ) -> Detection:
         who = entities(event.host, event.user, event.src_ip)
         finding = self.attribution.attribute(
@@ -130,8 +134,15 @@ class DetectionSet:
                 "entities": who,
                 "finding": finding,
                 "retrospective": retrospective,
+                "activity": key_of(activity, event),
+                "provider": activity.provider if activity is not None else 0,
             }
         )
+
+
+def key_of(activity: Activity | None, event: Event) -> str:
+    """The key of the activity that an event tells, '' where it tells none; correlations count by it too."""
+    return activity_key(activity.category, host_entity(event.host), activity.parts) if activity is not None else ""
 
 
 def _cut(matched: dict[str, str]) -> dict[str, str]:

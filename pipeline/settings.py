@@ -38,6 +38,9 @@ class TopicSettings(BaseModel):
     product: str = Field(default="", description="default log source of records that do not say it themselves")
     category: str = ""
     service: str = ""
+    mapping: str = Field(
+        default="", description="how fields stand for those of rules: a mapping's name, or a pySigma pipeline (*.yml)"
+    )
     lateness: float = Field(default=600.0, gt=0, description="seconds after which an event counts as late")
 
 

@@ -57,6 +57,8 @@ class Detection(BaseModel):
     entities: tuple[str, ...] = Field(default=(), description="resolved entities, type:value")
     finding: FindingRef | None = None
     retrospective: bool = False
+    activity: str = Field(default="", description="key of what happened, where several providers of a host tell it")
+    provider: int = Field(default=0, ge=0, description="which of them told it; 0 is the fullest")
 
     @property
     def origin(self) -> Origin:

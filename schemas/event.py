@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple, Protocol
 
+from schemas.field_mapping import FieldMapping
+
 
 class Record(Protocol):
     """What Kafka gives for one record; aiokafka's records are. `timestamp` is milliseconds, UTC."""
@@ -72,11 +74,13 @@ class Format:
 
     `form`: "json", values stand in the bytes as JSON strings; "text", as they are; "opaque", not at all.
     `derived`: names of fields whose value is computed by the parser and does not stand in the bytes.
+    `mapping`: how its fields stand for those that rules name, where they do not bear the same names.
     """
 
     name: str
     form: Literal["json", "text", "opaque"]
     derived: frozenset[str] = field(default_factory=frozenset)
+    mapping: FieldMapping | None = None
 
 
 @dataclass(slots=True)

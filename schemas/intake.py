@@ -37,6 +37,8 @@ class Evidence(BaseModel):
     host: str = ""
     user: str = ""
     source: str = Field(default="", description="source address")
+    activity: str = Field(default="", description="key of what happened: two providers' pieces of one count once")
+    provider: int = 0
 
     @classmethod
     def of(cls, found: Detection) -> Evidence:
@@ -52,6 +54,8 @@ class Evidence(BaseModel):
             host=found.host[:NAME_CHARS],
             user=found.user[:NAME_CHARS],
             source=found.src_ip[:NAME_CHARS],
+            activity=found.activity,
+            provider=found.provider,
         )
 
 

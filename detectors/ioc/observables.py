@@ -204,6 +204,13 @@ JSON: Final[Table] = {
     "process": {"hash": _DIGESTS},
     **_DIGESTS,
 }
+ZEEK: Final[Table] = {
+    "query": take_host,
+    "answers": take_host,
+    "host": take_host,
+    "server_name": take_host,
+    **_DIGESTS,
+}
 SYSLOG: Final[Table] = {"message": take_urls_inside}
 
 #: By format, what stands in none of the columns; these are looked at in every format.
@@ -213,6 +220,8 @@ TABLES: Final[dict[str, tuple[tuple[str, Take | Table], ...]]] = {
     "winlogbeat": tuple(WINDOWS.items()),
     "eve": tuple(EVE.items()),
     "json": tuple(JSON.items()),
+    "ecs": tuple(JSON.items()),
+    "zeek": tuple(ZEEK.items()),
     "syslog": tuple(SYSLOG.items()),
     "auditd": (),
 }

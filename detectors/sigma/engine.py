@@ -8,39 +8,48 @@ No I/O and no clock. `match_plain` evaluates every rule of the log source and is
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, tzinfo
 from threading import Lock
 from typing import Final, NamedTuple
 
+from detectors.sigma.activities import Activity, activity
 from detectors.sigma.compile import Compiler, matched
 from detectors.sigma.fields import View
 from detectors.sigma.predicates import Predicate
 from detectors.sigma.prefilter import Form, Scanner, decoded, scanned, witness
-from detectors.sigma.routing import Entry, Index, event_ids, renamed
+from detectors.sigma.routing import Entry, Index, event_ids
 from detectors.sigma.rule import NODES_VERSION, Node, Rule
 from schemas.event import Event, Source
+from schemas.field_mapping import FieldMapping
 from schemas.identity import long_hash
 
 #: Sources remembered; a shipper writes their names, so there is no natural end to them.
 MAX_SOURCES: Final = 20_000
 
+_Key = tuple[int, int, FieldMapping | None]
+"""A rule's number, its place's, and the mapping: what one compiled condition is for."""
+
 
 @dataclass(frozen=True, slots=True)
 class RuleMatch:
-    """One rule found in one event. `index`: the event's place in what was given. `matched`: field → value."""
+    """One rule found in one event. `index`: the event's place in what was given. `matched`: field → value.
+
+    `activity`: what the event tells of an activity that another provider of the host may tell too.
+    """
 
     index: int
     rule: Rule
     matched: dict[str, str]
+    activity: Activity | None = None
 
 
 class _Routed(NamedTuple):
     """One rule of a route, ready."""
 
-    rule: int
-    names: Mapping[str, str]
+    entry: Entry
+    mapping: FieldMapping | None
     test: Predicate
 
 
@@ -98,9 +107,9 @@ class Engine:
         """Changes with any rule, and with what the engine makes of them."""
         self._index = Index(self.rules)
         self._compiler = Compiler(zone)
-        self._sources: dict[Source, _Route] = {}
-        self._routes: dict[tuple[tuple[int, int], ...], _Route] = {}
-        self._ready: dict[tuple[int, int], tuple[_Routed, frozenset[str] | None, frozenset[int] | None]] = {}
+        self._sources: dict[tuple[Source, FieldMapping | None], _Route] = {}
+        self._routes: dict[tuple[_Key, ...], _Route] = {}
+        self._ready: dict[_Key, tuple[_Routed, frozenset[str] | None, frozenset[int] | None]] = {}
         self._lock = Lock()
 
     def match(self, events: Sequence[Event]) -> list[RuleMatch]:
@@ -115,20 +124,20 @@ class Engine:
     def match_plain(self, event: Event) -> list[RuleMatch]:
         """The same for one event by evaluating every rule of its log source, without prefilter and pruning."""
         with self._lock:
-            view = View(event.fields)
-            plain = [self._compiled(entry)[0] for entry in self._index.entries(event.source)]
+            view, mapping = View(event.fields), event.format.mapping
+            plain = [self._compiled(entry, mapping)[0] for entry in self._index.entries(event.source)]
             return [self._match(0, routed, view) for routed in plain if routed.test(view)]
 
-    def seen(self) -> list[tuple[Source, tuple[Form, ...]]]:
-        """The sources met so far, each with the forms of bytes that were scanned for it."""
+    def seen(self) -> list[tuple[Source, FieldMapping | None, tuple[Form, ...]]]:
+        """The sources met so far, each with its mapping and the forms of bytes that were scanned for it."""
         with self._lock:
-            return [(source, tuple(route.forms)) for source, route in self._sources.items()]
+            return [(*known, tuple(route.forms)) for known, route in self._sources.items()]
 
-    def prepare(self, seen: Iterable[tuple[Source, tuple[Form, ...]]]) -> None:
+    def prepare(self, seen: Iterable[tuple[Source, FieldMapping | None, tuple[Form, ...]]]) -> None:
         """Compile what these sources need before their events come: seconds of work, which a stream would wait for."""
-        for source, forms in seen:
+        for source, mapping, forms in seen:
             with self._lock:
-                route = self._route(source)
+                route = self._route(source, mapping)
                 for form in forms if route.scans else ():
                     route.scanner(form)
 
@@ -148,7 +157,7 @@ class Engine:
             (route, places)
             for sources in by_format.values()
             for source, places in sources.items()
-            if (route := self._route(source)).routed
+            if (route := self._route(source, events[places[0]].format.mapping)).routed
         ]
 
     def _match_route(self, route: _Route, places: list[int], events: Sequence[Event], found: list[RuleMatch]) -> None:
@@ -166,40 +175,51 @@ class Engine:
             found += [self._match(places[at], routed[position], view) for position in hits]
 
     def _match(self, place: int, routed: _Routed, view: View) -> RuleMatch:
-        rule = self.rules[routed.rule]
-        return RuleMatch(place, rule, matched(renamed(rule.tree, routed.names), self._compiler.leaf, view))
+        entry = routed.entry
+        rule = self.rules[entry.rule]
+        return RuleMatch(
+            place,
+            rule,
+            matched(entry.tree(rule, routed.mapping), self._compiler.leaf, view),
+            activity(entry.category(rule), entry.number, view.fields, entry.names(rule, routed.mapping)),
+        )
 
-    def _route(self, source: Source) -> _Route:
-        found = self._sources.get(source)
+    def _route(self, source: Source, mapping: FieldMapping | None) -> _Route:
+        key = (source, mapping)
+        found = self._sources.get(key)
         if found is None:
             if len(self._sources) >= MAX_SOURCES:
                 self._sources.clear()
-            found = self._sources[source] = self._routed(source)
+            found = self._sources[key] = self._routed(source, mapping)
         return found
 
-    def _routed(self, source: Source) -> _Route:
+    def _routed(self, source: Source, mapping: FieldMapping | None) -> _Route:
         """The route of a source; rules that demand another event id are none of it."""
         ready = []
         for entry in self._index.entries(source):
-            known = self._compiled(entry)
+            known = self._compiled(entry, mapping)
             demanded = known[2]
             if demanded is None or not source.event_id or source.product != "windows" or source.event_id in demanded:
-                ready.append(((entry.rule, id(entry.names)), known))
+                ready.append(((entry.rule, entry.number, mapping), known))
         signature = tuple(key for key, _ in ready)
         route = self._routes.get(signature)
         if route is None:
             route = self._routes[signature] = _Route([known[0] for _, known in ready], [known[1] for _, known in ready])
         return route
 
-    def _compiled(self, entry: Entry) -> tuple[_Routed, frozenset[str] | None, frozenset[int] | None]:
+    def _compiled(
+        self, entry: Entry, mapping: FieldMapping | None
+    ) -> tuple[_Routed, frozenset[str] | None, frozenset[int] | None]:
         """A rule for one provider's names, made once."""
-        key = (entry.rule, id(entry.names))
+        key = (entry.rule, entry.number, mapping)
         known = self._ready.get(key)
         if known is None:
-            known = self._ready[key] = self._prepared(entry)
+            known = self._ready[key] = self._prepared(entry, mapping)
         return known
 
-    def _prepared(self, entry: Entry) -> tuple[_Routed, frozenset[str] | None, frozenset[int] | None]:
-        tree: Node = renamed(self.rules[entry.rule].tree, entry.names)
+    def _prepared(
+        self, entry: Entry, mapping: FieldMapping | None
+    ) -> tuple[_Routed, frozenset[str] | None, frozenset[int] | None]:
+        tree: Node = entry.tree(self.rules[entry.rule], mapping)
         test: Callable[[View], bool] = self._compiler.condition(tree)
-        return _Routed(entry.rule, entry.names, test), witness(tree), event_ids(tree)
+        return _Routed(entry, mapping, test), witness(tree), event_ids(tree)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime, tzinfo
 from functools import lru_cache
 from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
@@ -16,6 +16,7 @@ from typing import Any, Final
 
 from detectors.sigma.fields import View, elements, pick, present
 from detectors.sigma.patterns import MANY, like, searcher
+from detectors.sigma.readings import READINGS
 from detectors.sigma.rule import Node
 
 Predicate = Callable[[View], bool]
@@ -245,6 +246,18 @@ def moment(value: Any, zone: tzinfo) -> datetime | None:
         return None
 
 
+def _via(node: Node, zone: tzinfo) -> Predicate:
+    """A leaf over fields that are read out of the provider's own."""
+    _, _, reads, leaf = node
+    test = predicate(leaf, zone)
+
+    def read(fields: Mapping[str, Any], name: str, reading: str) -> Any:
+        found = READINGS[reading].read(fields, name) if reading else pick(fields, name)
+        return None if found == [] else found
+
+    return lambda view: test(View({field: read(view.fields, name, reading) for field, name, reading in reads}))
+
+
 MAKERS: Final[dict[str, Callable[[Node, tzinfo], Predicate]]] = {
     "eq": _eq,
     "starts": _starts,
@@ -260,6 +273,7 @@ MAKERS: Final[dict[str, Callable[[Node, tzinfo], Predicate]]] = {
     "exists": _exists,
     "ref": _ref,
     "time": _time,
+    "via": _via,
 }
 
 __all__ = ["MAKERS", "MANY", "Predicate", "moment", "number_of", "predicate"]

@@ -10,6 +10,7 @@ is large in memory, and takes seconds to build.
     ["cidr", field, [network, …]]      ["cmp", field, "lt" | "lte" | "gt" | "gte", number]
     ["null", field]   ["any", field]   ["exists", field, bool]   ["ref", field, other field, starts, ends, cased]
     ["time", field, "minute" | "hour" | "day" | "week" | "month" | "year", "eq" | "lt" | "lte" | "gt" | "gte", number]
+    ["via", field, [[leaf's field, field, reading], …], leaf]      over what is read (`mapping`); no rule file's
 
 A field of `null` means a keyword: any value of the event.
 """

@@ -10,6 +10,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from detectors.triage.tactics import in_order
+from schemas.activity import Sighting, distinct
 from schemas.event_list import ItemFacts
 from schemas.incident import LISTED, Counts, FindingSummary, Incident
 from schemas.intake import COUNTED_PER_FINDING, Evidence
@@ -21,7 +22,10 @@ MINUTE_MS = 60_000
 
 @dataclass(slots=True)
 class Tally:
-    """One finding: its distinct detections (bounded), its rules and its highest level."""
+    """One finding: its distinct detections (bounded), its rules and its highest level.
+
+    Of detections that tell one activity, found by one rule in the words of two providers, one is counted.
+    """
 
     item: str
     entity: str
@@ -29,6 +33,8 @@ class Tally:
     level: Severity = Severity.INFORMATIONAL
     detections: set[str] = field(default_factory=set)
     rules: set[str] = field(default_factory=set)
+    counted: int = 0
+    sightings: dict[tuple[str, str, str], list[Sighting]] = field(default_factory=dict)
 
     def lacks(self, piece: Evidence) -> bool:
         """Whether this detection adds to it. Beyond the bound only a new rule or a higher level does."""
@@ -37,11 +43,21 @@ class Tally:
         room = len(self.detections) < COUNTED_PER_FINDING
         return room or piece.subject not in self.rules or Severity.of(piece.level) > self.level
 
-    def add(self, piece: Evidence) -> None:
-        """Take in a detection that it lacked."""
+    def add(self, piece: Evidence) -> int:
+        """Take in a detection that it lacked; by how much that changes the count."""
         self.detections.add(piece.id)
         self.rules.add(piece.subject)
         self.level = max(self.level, Severity.of(piece.level))
+        change = self._activities(piece) if piece.activity else 1
+        self.counted += change
+        return change
+
+    def _activities(self, piece: Evidence) -> int:
+        """1 for what nothing told yet, 0 for what a fuller provider told, less where this one tells it of several."""
+        known = self.sightings.setdefault((piece.subject, piece.level, piece.activity), [])
+        before = distinct(known)
+        known.append(Sighting(piece.time, piece.provider))
+        return distinct(known) - before
 
 
 @dataclass(slots=True)
@@ -112,14 +128,13 @@ class Case:
         tally = self.findings.setdefault(ref.id, Tally(ref.item, ref.entity, ref.window_start))
         for piece in added.evidence:
             if tally.lacks(piece):
-                tally.add(piece)
-                self._count(piece)
+                self._count(piece, tally.add(piece))
         if len(self.evidence) > 2 * LISTED:
             self.evidence = _foremost(self.evidence)
 
-    def _count(self, piece: Evidence) -> None:
-        self.rules[piece.subject] += 1
-        self.levels[piece.level] += 1
+    def _count(self, piece: Evidence, change: int) -> None:
+        self.rules[piece.subject] += change
+        self.levels[piece.level] += change
         self.evidence.append(piece)
 
     def incident(self) -> Incident:
@@ -160,7 +175,7 @@ class Case:
                 entity=tally.entity,
                 window_start=tally.window_start,
                 level=tally.level.word,
-                detections=len(tally.detections),
+                detections=tally.counted,
             )
             for finding, tally in self.findings.items()
         )
@@ -169,7 +184,7 @@ class Case:
     def _counts(self) -> Counts:
         return Counts(
             findings=len(self.findings),
-            detections=sum(len(tally.detections) for tally in self.findings.values()),
+            detections=sum(tally.counted for tally in self.findings.values()),
             entities=len(self.entities),
             rules=len(self.rules),
             notices=self.notices,

@@ -18,7 +18,8 @@ from typing import Any, Final
 
 import orjson
 
-from detectors.sigma.routing import WINDOWS_CATEGORIES, WINDOWS_SERVICES
+from detectors.sigma.channels import WINDOWS_SERVICES
+from detectors.sigma.providers import WINDOWS_CATEGORIES
 from schemas.errors import QorganError, RefusedError
 from schemas.event import Event, Source
 

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from pipeline.cli.coverage import coverage
 from pipeline.cli.screen import AsJson, note, show
 from schemas.errors import Exit
 
@@ -15,6 +16,7 @@ NAMED = 20
 
 rules = typer.Typer(no_args_is_help=True, help="Sigma rules.")
 indicators = typer.Typer(no_args_is_help=True, help="Indicators of compromise.")
+rules.command("coverage")(coverage)
 
 
 @rules.command("check")

@@ -17,7 +17,8 @@ from pipeline.parsers.shape import Topic, first, source
 from schemas.errors import UnparsableError
 from schemas.event import Event, Format
 
-AUDITD = Format("auditd", "text")
+#: A program's arguments are put together: they stand in the record one by one.
+AUDITD = Format("auditd", "text", frozenset({"CommandLine"}))
 AUDITD_DECODED = Format("auditd", "opaque")
 
 _HEAD = re.compile(r"(?:node=(\S+) )?(?:audit: )?type=(\S+) (?:msg=)?audit\((\d{1,12})\.(\d{3}):(\d+)\): ?", re.DOTALL)
@@ -178,6 +179,8 @@ def _columns(event: Event, host: str) -> None:
     event.dst_ip = _socket(fields.get("saddr", ""))
     if fields["type"] == "EXECVE":
         event.command_line = " ".join(_arguments(fields))
+        if event.command_line:
+            fields["CommandLine"] = event.command_line
     else:
         event.command_line = first(said.get, ("cmd", "proctitle"))
 

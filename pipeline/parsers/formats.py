@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from pipeline.parsers import auditd, plain_json, suricata, syslog, windows, winlogbeat
+from pipeline.parsers import auditd, ecs, plain_json, suricata, syslog, windows, winlogbeat, zeek
 from pipeline.parsers.shape import Shape
 
 JSON_SHAPES: Final = (
@@ -15,6 +15,8 @@ JSON_SHAPES: Final = (
     Shape(windows.EVTX, windows.is_evtx, windows.evtx),
     Shape(winlogbeat.WINLOGBEAT, winlogbeat.is_winlogbeat, winlogbeat.winlogbeat),
     Shape(suricata.EVE, suricata.is_eve, suricata.eve),
+    Shape(zeek.ZEEK, zeek.is_zeek, zeek.zeek),
+    Shape(ecs.ECS, ecs.is_ecs, ecs.ecs),
     Shape(plain_json.JSON, plain_json.is_json, plain_json.plain_json),
 )
 TEXT_SHAPES: Final = (

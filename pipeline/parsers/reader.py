@@ -8,7 +8,8 @@ record ── first byte ──┬─ `{` ── orjson, once ── sniff ─�
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
 from zoneinfo import ZoneInfo
@@ -17,13 +18,17 @@ import orjson
 
 from detectors.ioc import observables
 from detectors.ioc.observables import extract
+from detectors.sigma.pipelines import MAX_BYTES as MAX_PIPELINE
+from detectors.sigma.pipelines import ours
+from detectors.sigma.pipelines import read as read_pipeline
 from pipeline.parsers.clock import DAY_MS
 from pipeline.parsers.formats import JSON_SHAPES, SHAPES, TEXT_SHAPES
 from pipeline.parsers.shape import Shape, Topic, bound, source
 from pipeline.settings import Settings
 from schemas.dead_letter import DeadLetter
 from schemas.errors import RefusedError, UnparsableError
-from schemas.event import Event, Record, RecordBatch
+from schemas.event import Event, Format, Record, RecordBatch
+from schemas.field_mapping import FieldMapping
 from schemas.identity import short_hash
 
 #: A record's own time counts when it lies in [Kafka's - 7 days, Kafka's + 5 minutes].
@@ -61,9 +66,10 @@ class Reader:
                 known = ", ".join(SHAPES)
                 raise RefusedError(f"topics: {entry.topic} names the format {entry.format!r}; there are {known}.")
         self._settings = settings
+        self._mappings = {entry.mapping: mapping(entry.mapping) for entry in settings.topics if entry.mapping}
         self._topics: dict[str, Topic] = {}
         said = orjson.dumps([entry.model_dump() for entry in settings.topics], option=orjson.OPT_SORT_KEYS)
-        self.revision: str = short_hash(_code(), settings.timezone, said.decode())
+        self.revision: str = short_hash(_code(), settings.timezone, said.decode(), *_revisions(self._mappings))
         """Changes with whatever shapes rows: this code, the topics' settings, the time zone."""
 
     def read(self, batch: RecordBatch) -> Reading:
@@ -81,6 +87,9 @@ class Reader:
                 dead.append(_dead(record, refused.reason))
             except Exception:  # a fault of ours must cost one record's parsing, never the stream
                 dead.append(_dead(record, "fault"))
+        if topic.mapping is not None:
+            for event in events:
+                event.format = mapped(event.format, topic.mapping)
         return Reading(events, dead)
 
     def _topic(self, name: str) -> Topic:
@@ -90,9 +99,40 @@ class Reader:
             source(entry.product.lower(), entry.category.lower(), entry.service),
             int(entry.lateness * 1000),
             SHAPES.get(entry.format),
+            self._mappings.get(entry.mapping),
         )
         self._topics[name] = known
         return known
+
+
+def mapping(name: str) -> FieldMapping:
+    """A mapping that comes with us, or a pySigma pipeline in a file. Raises RefusedError."""
+    if not name.endswith((".yml", ".yaml")):
+        return ours(name)
+    try:
+        with Path(name).open("rb") as file:
+            return read_pipeline(name, file.read(MAX_PIPELINE + 1))
+    except OSError as error:
+        raise RefusedError(f"topics: the mapping {name} cannot be read ({error.strerror}).") from None
+
+
+def _revisions(mappings: dict[str, FieldMapping]) -> list[str]:
+    return [each.revision for each in mappings.values()]
+
+
+@lru_cache(maxsize=1_024)
+def mapped(form: Format, topic: FieldMapping) -> Format:
+    """A topic's form of a format; one object each, since the engine groups by it. The topic's words go first."""
+    items = (*(form.mapping.items if form.mapping is not None else ()), *topic.items)
+    name, revision = (
+        (topic.name, topic.revision)
+        if form.mapping is None
+        else (
+            f"{form.mapping.name}+{topic.name}",
+            short_hash(form.mapping.revision, topic.revision),
+        )
+    )
+    return replace(form, mapping=FieldMapping(name, revision, items))
 
 
 def _event(record: Record, topic: Topic) -> Event:

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 from detectors.ioc.observables import address
 from schemas.event import Event, Format, Source
+from schemas.field_mapping import FieldMapping
 
 Get = Callable[[str], Any]
 Column = Callable[[Get], str]
@@ -35,6 +36,8 @@ class Topic:
     lateness_ms: int
     shape: Shape | None
     """The named format; None: detect by record."""
+    mapping: FieldMapping | None = None
+    """Where its records hold the fields of rules, if not under their names."""
 
 
 class Shape(NamedTuple):

@@ -22,6 +22,9 @@ _LOGONS = frozenset({4624, 4625, 4626, 4627, 4634, 4647, 4648, 4740, 4768, 4769,
 _HOST = first_of("Computer", "Hostname")
 _USER = first_of("User", "SubjectUserName", "TargetUserName", "UserName", "SourceUser", "AccountName")
 _LOGON_USER = first_of("TargetUserName", "SubjectUserName", "User", "UserName", "AccountName")
+#: The user as whom a program starts; Windows names it beside the one who started it where they are two.
+_START_USER = first_of("TargetUserName", "SubjectUserName", "User", "UserName")
+_USERS = dict.fromkeys(_LOGONS, _LOGON_USER) | {4688: _START_USER}
 _SRC_IP = address_of("SourceIp", "IpAddress", "SourceAddress", "ClientAddress", "ClientIP", "Address")
 _DST_IP = address_of("DestinationIp", "DestAddress", "DestinationAddress")
 _PROCESS = first_of("Image", "NewProcessName", "ProcessName", "SourceImage", "Application", "ImagePath")
@@ -167,7 +170,7 @@ def windows(fields: dict[str, Any], raw: bytes, form: Format, own_ms: int) -> Ev
         False,
         False,
         _HOST(get),
-        (_LOGON_USER if number in _LOGONS else _USER)(get),
+        _USERS.get(number, _USER)(get),
         _SRC_IP(get),
         _DST_IP(get),
         _PROCESS(get),

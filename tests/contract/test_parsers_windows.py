@@ -98,7 +98,7 @@ def test_a_dns_query_names_the_domain_and_its_answers(name: str) -> None:
 
 @pytest.mark.parametrize("name", SHAPES)
 @pytest.mark.parametrize(
-    ("number", "user"), [(4624, "dana"), (4625, "dana"), (4688, "SYSTEM"), (4732, "SYSTEM"), (4648, "dana")]
+    ("number", "user"), [(4624, "dana"), (4625, "dana"), (4688, "dana"), (4732, "SYSTEM"), (4648, "dana")]
 )
 def test_the_user_is_who_logs_on_else_who_acts(name: str, number: int, user: str) -> None:
     data = {"SubjectUserName": "SYSTEM", "TargetUserName": "dana", "IpAddress": "-"}

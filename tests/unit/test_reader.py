@@ -177,7 +177,7 @@ def test_the_revision_changes_with_what_shapes_rows() -> None:
 
 
 def test_every_format_is_in_the_table_once() -> None:
-    assert set(SHAPES) == {"nxlog", "evtx", "winlogbeat", "eve", "json", "syslog", "auditd"}
+    assert set(SHAPES) == {"nxlog", "evtx", "winlogbeat", "eve", "zeek", "ecs", "json", "syslog", "auditd"}
     assert JSON_SHAPES[-1].format.name == "json", "it takes every object, so it is asked last"
 
 

@@ -75,7 +75,7 @@ def test_a_log_source_that_no_parser_tells_is_not_carried() -> None:
     assert carried(LogSource("windows", "process_creation"))
     assert carried(LogSource("suricata"))
     assert not carried(LogSource("okta", "", "okta"))
-    assert not carried(LogSource("windows", "file_access"))
+    assert not carried(LogSource("windows", "file_rename"))
     assert places(LogSource("okta", "", "okta"))[0][:3] == ("okta", "", "okta")
 
 
@@ -278,7 +278,7 @@ def test_what_one_engine_met_another_can_prepare_before_its_events_come(monkeypa
     found = event({"CommandLine": "mimikatz.exe"}, source=PROCESS)
     running, fresh = Engine(made), Engine(made)
     assert len(running.match([found])) == 1
-    assert running.seen() == [(PROCESS, ("json",))]
+    assert running.seen() == [(PROCESS, None, ("json",))]
     fresh.prepare(running.seen())
     assert fresh.seen() == running.seen()
     monkeypatch.setattr("detectors.sigma.engine.Scanner", None)  # nothing is built any more

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from itertools import permutations
+
+import pytest
+
 from detectors.triage.desk import Waiting
 from detectors.triage.fold import Incidents
 from schemas.incident import LISTED
@@ -28,6 +32,22 @@ def test_one_finding_is_one_incident_with_all_that_people_need() -> None:
     assert (one.tactics, one.techniques) == (("credential-access",), ("t1003.001",))
     assert (one.counts.findings, one.counts.detections, one.counts.notices) == (1, 2, 1)
     assert not one.retrospective
+
+
+@pytest.mark.parametrize("order", list(permutations(range(4))))
+def test_a_start_that_two_providers_tell_counts_once_and_both_stay_as_evidence(order: tuple[int, ...]) -> None:
+    told = [
+        found(0, activity="start", provider=1),
+        found(1, activity="start", provider=2, time=T0 + 2_000),
+        found(2, activity="start", provider=2, time=T0 + 2_001),  # too late: another start
+        found(3, activity="start", provider=2, rule="another", time=T0),  # another rule's detection
+    ]
+    (one,) = raised(triaged(*(update(told[at]) for at in order)))
+    assert one.counts.detections == 3
+    assert one.rules == {"another": 1, "attack.t1003.001": 2}
+    assert one.levels == {"high": 3}
+    assert one.findings[0].detections == 3
+    assert len(one.evidence) == 4
 
 
 def test_stages_that_share_a_host_a_person_or_an_address_are_one_incident() -> None:
