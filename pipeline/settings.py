@@ -80,7 +80,9 @@ class Settings(BaseSettings):
     raw_topics: Annotated[tuple[str, ...], NoDecode] = Field(
         default=("raw.events",), description="raw topics to read, by commas or JSON"
     )
-    topics: tuple[TopicSettings, ...] = Field(default=(), description="format and log source by raw topic (JSON)")
+    topics: tuple[TopicSettings, ...] = Field(
+        default=(), description="format, log source and mapping by raw topic (JSON)"
+    )
     raw_partitions: int = Field(default=4, ge=1, description="partitions of a raw topic that we create")
     replication: int = Field(default=1, ge=1, description="replication factor of topics that we create")
     raw_retention: int = Field(

@@ -300,6 +300,13 @@ ANYWHERE: Final[Mapping[tuple[str, str], tuple[Place, ...]]] = {
     ("", "netflow"): (_sensor("suricata", "netflow", _EVE_FLOW), _sensor("suricata", "flow", _EVE_FLOW)),
 }
 
+#: Values by which agents beside Sysmon tell a field of a category, whatever their mapping calls it.
+AGENTS: Final[Mapping[str, Names]] = {
+    "network_connection": {
+        "Initiated": Told("Initiated", {"egress": "true", "outbound": "true", "ingress": "false", "inbound": "false"})
+    },
+}
+
 #: What our parsers can tell of a record by itself; everything else takes a topic's settings to be carried.
 CARRIED: Final = frozenset(
     {LogSource("linux", "", name) for name in ("auditd", *SYSLOG)}

@@ -11,8 +11,8 @@ from itertools import product
 from typing import Final, NamedTuple
 
 from detectors.sigma.activities import ACTIVITY_FIELDS
-from detectors.sigma.mapping import Names, names_of, provided
-from detectors.sigma.providers import CARRIED, Place, providers
+from detectors.sigma.mapping import NO_NAMES, Names, names_of, provided
+from detectors.sigma.providers import AGENTS, CARRIED, Place, providers
 from detectors.sigma.rule import LogSource, Node, Rule
 from schemas.event import Source
 from schemas.field_mapping import FieldMapping
@@ -20,7 +20,7 @@ from schemas.field_mapping import FieldMapping
 
 def places(source: LogSource) -> tuple[Place, ...]:
     """Every place that a rule of this log source looks at."""
-    return (Place(*source), *providers(source))
+    return (Place(*source, names=AGENTS.get(source.category, NO_NAMES)), *providers(source))
 
 
 def carried(source: LogSource) -> bool:
@@ -54,7 +54,11 @@ class Entry(NamedTuple):
 
     def names(self, rule: Rule, mapping: FieldMapping | None = None) -> Names:
         """How a field of the rule is told here."""
-        return self.place.names or (names_of(mapping, rule.logsource) if mapping is not None else self.place.names)
+        if mapping is None:
+            return self.place.names
+        inner = names_of(mapping, rule.logsource)
+        outer = self.place.names.items()
+        return {**inner, **{name: told._replace(name=inner.get(told.name, told).name) for name, told in outer}}
 
 
 class Index:

@@ -174,6 +174,20 @@ def test_ecs_is_known_by_itself_and_mapped(flat: bool) -> None:
     assert match.matched["process.executable"] == "/usr/bin/osascript"
 
 
+def test_a_connection_that_an_agent_tells_in_ecs_is_one_of_sysmons() -> None:
+    doc = {"@timestamp": EDR["@timestamp"], "ecs": {}, "host": {"name": "ws-1", "os": {"type": "windows"}}}
+    doc |= {"event": {"category": ["network"], "type": ["start"]}, "network": {"direction": "egress"}}
+    doc |= {"process": {"pid": 7}, "source": {"port": 50_000}, "destination": {"ip": "8.8.8.8", "port": 88}}
+    made = rule(
+        {"s": {"Initiated": "true", "DestinationPort": 88}, "condition": "s"},
+        logsource={"product": "windows", "category": "network_connection"},
+    )
+    (match,) = Engine([made]).match([parsing.event(doc)])
+    assert match.activity == Activity("network_connection", 0, ("7", "50000", "8.8.8.8", "88"))
+    doc["network"] = {"direction": "ingress"}
+    assert not Engine([made]).match([parsing.event(doc)])
+
+
 def test_zeek_is_known_by_itself_and_feeds_the_generic_categories() -> None:
     dns = {"ts": 1791738855.003, "uid": "C1", "id.orig_h": "10.0.0.1", "id.resp_h": "10.0.0.2"}
     dns |= {"query": "bad.example", "qtype_name": "TXT", "answers": ["1.2.3.4", "v=x"]}
