@@ -135,7 +135,7 @@ def leaves(source: LogSource) -> list[Node]:
         found += [["re", name, pattern, "i"] for pattern in ("exe$", "^C:", "0x0+1", "high")]
         found += [["num", name, [420, 4, 6]], ["cmp", name, "gt", 5], ["null", name], ["exists", name, True]]
         found += [["exists", name, False], ["has", name, ["nothing", *TEXTS[:5]], False]]
-    references: list[Node] = [["ref", a, b, False, True] for a in names for b in names if _read(source, a, b)]
+    references: list[Node] = [["ref", a, b, False, True, False] for a in names for b in names if _read(source, a, b)]
     return found + references
 
 

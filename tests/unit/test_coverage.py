@@ -36,7 +36,7 @@ B: Node = ["eq", "B", ["x"], False]
         (["and", B, ["exists", "A", True]], Coverage("cannot fire", (), ("A",))),
         (["and", B, ["exists", "A", False]], Coverage("full")),
         (["and", B, ["null", "A"]], Coverage("full")),
-        (["and", B, ["ref", "B", "A", False, False]], Coverage("cannot fire", (), ("A",))),
+        (["and", B, ["ref", "B", "A", False, False, False]], Coverage("cannot fire", (), ("A",))),
         (["or", B, ["has", None, ["word"], False]], Coverage("full")),
         (["not", A], Coverage("weaker", ("A",), ())),
     ],
