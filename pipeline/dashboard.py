@@ -49,6 +49,7 @@ ROWS: tuple[tuple[str, tuple[str, ...]], ...] = (
             "dropped_rows_total",
         ),
     ),
+    ("What is suppressed", ("suppressed_total", "suppressions")),
     ("Rules and indicators", ("rules_loaded", "rules_refused", "indicators_loaded", "reloads_total")),
     ("Inside", ("stage_seconds_total", "journal_entries_total", "incident_revisions_total", "start_seconds")),
 )

@@ -14,6 +14,8 @@ from typing import Any, Final
 import orjson
 
 from detectors.sigma.documents import MAX_BYTES, FaultyError, Lines, documents
+from detectors.sigma.filters import Filter, FilterError, as_rule, of_rule
+from detectors.sigma.placeholders import Waiting, awaited
 from detectors.sigma.rule import LogSource, Refusal, Rule
 from schemas.identity import long_hash, short_hash
 from schemas.severity import Severity
@@ -32,21 +34,48 @@ class Loaded:
 
     rules: tuple[Rule, ...]
     refused: tuple[Refusal, ...]
+    waiting: tuple[Waiting, ...] = ()
+    filters: tuple[Filter, ...] = ()
+    refused_filters: tuple[Refusal, ...] = ()
+    correlation_names: tuple[str, ...] = ()
+    """Ids and names of what is a correlation: a filter that names one is told so."""
 
 
 def load(name: str, data: bytes) -> Loaded:
     """Read one rule file. Never raises for what stands in it."""
     rules: list[Rule] = []
+    waiting: list[Waiting] = []
     refused: list[Refusal] = []
+    filters: list[Filter] = []
+    refused_filters: list[Refusal] = []
+    correlations: list[str] = []
     try:
         for number, (document, lines) in enumerate(documents(data)):
+            correlations += _correlation_names(document)
+            is_filter = isinstance(document, dict) and "filter" in document
             try:
-                rules.append(_rule(name, data, number, document, lines))
+                if is_filter:
+                    filters.append(_filter(name, data, number, document, lines))
+                    continue
+                rule = _rule(name, data, number, document, lines)
+                if awaited(rule.tree):
+                    waiting.append(Waiting(rule, lines["detection"]))
+                else:
+                    rules.append(rule)
             except FaultyError as refusal:
-                refused.append(Refusal(name, refusal.line, refusal.reason, refusal.todo))
+                (refused_filters if is_filter else refused).append(
+                    Refusal(name, refusal.line, refusal.reason, refusal.todo)
+                )
     except FaultyError as refusal:
         refused.append(Refusal(name, refusal.line, refusal.reason, refusal.todo))
-    return Loaded(tuple(rules), tuple(refused))
+    return Loaded(
+        tuple(rules),
+        tuple(refused),
+        waiting=tuple(waiting),
+        filters=tuple(filters),
+        refused_filters=tuple(refused_filters),
+        correlation_names=tuple(correlations),
+    )
 
 
 def unique(rules: Iterable[Rule]) -> tuple[list[Rule], list[Refusal]]:
@@ -95,7 +124,24 @@ def _rule(name: str, data: bytes, number: int, document: Any, lines: Lines) -> R
         revision=short_hash("rule", content, number),
         file=name,
         condition=orjson.dumps(said.tree),
+        name=said.name,
     )
+
+
+def _filter(name: str, data: bytes, number: int, document: dict[Any, Any], lines: Lines) -> Filter:
+    """A filter's selections are read as a rule's. Raises FaultyError."""
+    line = lines["filter"]
+    try:
+        rule = _rule(name, data, number, as_rule(document), {**lines, "detection": line})
+        return of_rule(rule, document, line)
+    except FilterError as error:
+        raise FaultyError(lines.get(error.key, line), str(error), error.todo) from None
+
+
+def _correlation_names(document: Any) -> list[str]:
+    if not isinstance(document, dict) or "correlation" not in document:
+        return []
+    return [said.strip() for key in ("id", "name") if isinstance(said := document.get(key), str)]
 
 
 def _place(reason: str, lines: Lines) -> int:
@@ -111,9 +157,6 @@ def _refuse_other_kinds(document: dict[Any, Any], lines: Lines) -> None:
     if "correlation" in document:
         todo = "Correlations come with a later version; until then keep such files elsewhere"
         raise FaultyError(lines.get("correlation", lines[""]), "it is a correlation", todo)
-    if "filter" in document:
-        todo = "Filters come with a later version; until then write the exception into the rule's own condition"
-        raise FaultyError(lines.get("filter", lines[""]), "it is a filter", todo)
     if "action" in document:
         todo = "Write each rule out in full"
         raise FaultyError(lines.get("action", lines[""]), "`action` is no longer part of Sigma", todo)

@@ -13,6 +13,10 @@ is large in memory, and takes seconds to build.
     ["via", field, [[leaf's field, field, reading], …], leaf]      over what is read (`mapping`); no rule file's
 
 A field of `null` means a keyword: any value of the event.
+
+A rule that waits for the values of its placeholders has two kinds more, which no engine takes (`placeholders`):
+
+    ["expand", field, [part, …], cased]   ["expand re", field, [part, …], flags]      a part may be [name]
 """
 
 from __future__ import annotations
@@ -44,7 +48,11 @@ class LogSource(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One Sigma rule. `revision` is a hash of its source text; `condition` the JSON of its tree."""
+    """One Sigma rule; `condition` is the JSON of its tree, `name` what other documents may call it by.
+
+    `revision` is a hash of its source text; in a set, of all that changes what it finds: the values of its
+    placeholders, its filters.
+    """
 
     id: str
     title: str
@@ -55,6 +63,7 @@ class Rule:
     revision: str
     file: str
     condition: bytes
+    name: str = ""
 
     @property
     def tree(self) -> Node:

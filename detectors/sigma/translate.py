@@ -7,7 +7,8 @@ a keyword is found anywhere in a value, an expansion (windash, base64offset) is 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from itertools import groupby
 from typing import Any, Final
 
 from sigma import types as sigma
@@ -43,6 +44,10 @@ RANGES: Final = {
 _LISTS: Final = {"eq": 2, "starts": 2, "ends": 2, "has": 2, "like": 2, "num": 2, "cidr": 2}
 
 
+Part = str | int | list[str]
+"""Of a text: itself, MANY, ONE, DASH, or the [name] of a placeholder."""
+
+
 class _Engine:
     """What pySigma asks of an engine of regular expressions: RE2 with our bounds, and silent."""
 
@@ -69,7 +74,7 @@ _POLICY: Final = SigmaPolicy(regex_engine=_Engine())
 class Translated:
     """What one rule document says: its tree and the few attributes we keep."""
 
-    __slots__ = ("level", "status", "tags", "title", "tree")
+    __slots__ = ("level", "name", "status", "tags", "title", "tree")
 
     def __init__(self, document: dict[str, Any]) -> None:
         """Read one parsed YAML document. Raises UntranslatableError with the reason."""
@@ -92,6 +97,7 @@ class Translated:
         except (AttributeError, KeyError, OverflowError, TypeError, ValueError) as error:
             raise UntranslatableError(f"not the shape of a Sigma rule ({error})") from None
         self.title: str = rule.title
+        self.name: str = rule.name or ""
         self.level: str = rule.level.name.lower() if rule.level else ""
         self.status: str = rule.status.name.lower() if rule.status else ""
         self.tags: list[str] = [str(tag) for tag in rule.tags]
@@ -162,22 +168,41 @@ def _leaf(field: str | None, value: Any) -> Node:
 
 def _text(field: str | None, value: sigma.SigmaString) -> Node:
     cased = isinstance(value, sigma.SigmaCasedString)
-    parts: list[str | int] = []
-    for part in value.s:
-        if isinstance(part, sigma.Placeholder) and part.name == WINDASH:
-            parts.append(DASH)
-        elif isinstance(part, sigma.Placeholder):
-            raise UntranslatableError(f"the placeholder %{part.name}% has no values")
-        elif isinstance(part, str):
+    parts = glued(map(_part, value.s), cased)
+    if any(isinstance(part, list) for part in parts):
+        return ["expand", field, parts, cased]
+    return text_node(field, parts, cased)
+
+
+def _part(part: Any) -> Part:
+    if isinstance(part, sigma.Placeholder):
+        return DASH if part.name == WINDASH else [part.name]
+    return part if isinstance(part, str) else ONE if part == sigma.SpecialChars.WILDCARD_SINGLE else MANY
+
+
+def parts_of(value: str) -> list[Part]:
+    """A value as a rule would write it: `*` and `?` are wildcards, a backslash before them makes them plain."""
+    return list(map(_part, sigma.SigmaString(value).s))
+
+
+def glued(parts: Iterable[Part], cased: bool) -> list[Part]:
+    """The parts of one text: folded unless `cased`, neighbours joined."""
+    made: list[Part] = []
+    for part in parts:
+        last = made[-1] if made else None
+        if isinstance(part, str):
             text = part if cased else fold(part)
-            if parts and isinstance(parts[-1], str):
-                parts[-1] += text
+            if isinstance(last, str):
+                made[-1] = last + text
             else:
-                parts.append(text)
-        elif part == sigma.SpecialChars.WILDCARD_SINGLE:
-            parts.append(ONE)
-        elif not parts or parts[-1] != MANY:
-            parts.append(MANY)
+                made.append(text)
+        elif part != MANY or last != MANY:
+            made.append(part)
+    return made
+
+
+def text_node(field: str | None, parts: list[Any], cased: bool) -> Node:
+    """The leaf of one text without placeholders. Raises UntranslatableError for a keyword that asks for nothing."""
     return _keyword(parts, cased) if field is None else _whole(field, parts, cased)
 
 
@@ -221,11 +246,20 @@ def _number(field: str | None, value: sigma.SigmaNumber) -> Node:
 
 
 def _regex(field: str | None, value: sigma.SigmaRegularExpression) -> Node:
-    for part in value.regexp.s:
-        if isinstance(part, sigma.Placeholder):
-            raise UntranslatableError(f"the placeholder %{part.name}% has no values")
     flags = "".join(sorted(sigma.SigmaRegularExpression.sigma_to_re_flag[flag] for flag in value.flags))
-    pattern = str(value.regexp)
+    if not value.regexp.contains_placeholder():
+        return regex_node(field, str(value.regexp), flags)
+    parts: list[Part] = []
+    for is_name, run in groupby(value.regexp.s, lambda part: isinstance(part, sigma.Placeholder)):
+        # What pySigma took for wildcards is written as it stood.
+        text = sigma.SigmaString()
+        text.s = list(run)
+        parts += [_part(part) for part in text.s] if is_name else [str(text)]
+    return ["expand re", field, parts, flags]
+
+
+def regex_node(field: str | None, pattern: str, flags: str) -> Node:
+    """The leaf of a regular expression. Raises UntranslatableError for what RE2 cannot carry out."""
     try:
         size(pattern, flags)
     except PatternError as error:
