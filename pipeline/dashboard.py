@@ -50,6 +50,7 @@ ROWS: tuple[tuple[str, tuple[str, ...]], ...] = (
         ),
     ),
     ("Rules and indicators", ("rules_loaded", "rules_refused", "indicators_loaded", "reloads_total")),
+    ("What is suppressed", ("suppressed_total", "suppressions")),
     ("Inside", ("stage_seconds_total", "journal_entries_total", "incident_revisions_total", "start_seconds")),
 )
 WIDTH, HEIGHT, ACROSS = 6, 7, 4

@@ -16,6 +16,7 @@ from pipeline.indicators import LoadedIndicators, load_indicators
 from pipeline.metrics import Metrics
 from pipeline.rules import LoadedRules, load_rules
 from pipeline.settings import Settings
+from pipeline.tuning import read_tuning
 from schemas.errors import RefusedError
 from schemas.event_list import EventList
 
@@ -34,10 +35,10 @@ class Loaded:
 def load(settings: Settings) -> Loaded:
     """Read rules, indicators and the event list that the settings name. Raises RefusedError, naming what to mend."""
     started = time.monotonic()
-    rules = load_rules(settings.rules, settings.state_dir / "cache", _zone(settings.timezone))
+    rules = load_rules(settings.rules, settings.state_dir / "cache", _zone(settings.timezone), read_tuning(settings))
     indicators = load_indicators(settings.indicators)
     event_list = load_event_list(settings.event_list)
-    decide = DetectionSet(rules.engine, indicators.index, Attribution(event_list))
+    decide = DetectionSet(rules.engine, indicators.index, Attribution(event_list), rules.suppressions)
     return Loaded(decide, rules, indicators, event_list, time.monotonic() - started)
 
 

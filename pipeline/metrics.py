@@ -54,6 +54,8 @@ METRICS: tuple[Metric, ...] = (
     Metric("detections_total", "counter", "Detections delivered", ("kind", "level")),
     Metric("rules_loaded", "gauge", "Sigma rules in force"),
     Metric("rules_refused", "gauge", "Sigma rules that could not be compiled"),
+    Metric("suppressions", "gauge", "Filters and disabled rules: in_force, expired, refused", ("state",)),
+    Metric("suppressed_total", "counter", "Matches of a rule that a suppression hid", ("rule", "suppression")),
     Metric("indicators_loaded", "gauge", "Indicators in force"),
     Metric("reloads_total", "counter", "Reloads of rules, indicators and event list", ("outcome",)),
     Metric("findings_total", "counter", "Findings handed to triage", ("item",)),

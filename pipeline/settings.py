@@ -89,6 +89,11 @@ class Settings(BaseSettings):
     rules: Annotated[tuple[Path, ...], NoDecode] = Field(
         default=(), description="files or folders of Sigma rules; none: those we ship"
     )
+    suppressions: Path | None = Field(default=None, description="file of disabled rules: who, why, until when")
+    placeholders: Path | None = Field(
+        default=None, description="file or folder of the values of rules' placeholders (%name%)"
+    )
+    assets: Path | None = Field(default=None, description="list of assets (CSV) that placeholders may take values from")
     indicators: Annotated[tuple[Path, ...], NoDecode] = Field(
         default=(), description="files or folders of indicators (STIX 2.1, CSV)"
     )

@@ -9,7 +9,7 @@ No I/O and no clock. `match_plain` evaluates every rule of the log source and is
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, tzinfo
 from threading import Lock
 from typing import Final, NamedTuple
@@ -18,7 +18,7 @@ from detectors.sigma.compile import Compiler, matched
 from detectors.sigma.fields import View
 from detectors.sigma.predicates import Predicate
 from detectors.sigma.prefilter import Form, Scanner, decoded, scanned, witness
-from detectors.sigma.routing import Entry, Index, event_ids, renamed
+from detectors.sigma.routing import NO_MAP, Entry, Index, event_ids, renamed
 from detectors.sigma.rule import NODES_VERSION, Node, Rule
 from schemas.event import Event, Source
 from schemas.identity import long_hash
@@ -29,11 +29,15 @@ MAX_SOURCES: Final = 20_000
 
 @dataclass(frozen=True, slots=True)
 class RuleMatch:
-    """One rule found in one event. `index`: the event's place in what was given. `matched`: field → value."""
+    """One rule found in one event. `index`: the event's place in what was given. `matched`: field → value.
+
+    `names`: the rule's fields → those of the provider that the event is of.
+    """
 
     index: int
     rule: Rule
     matched: dict[str, str]
+    names: Mapping[str, str] = field(default_factory=lambda: NO_MAP)
 
 
 class _Routed(NamedTuple):
@@ -119,7 +123,8 @@ class Engine:
         for entry in self._index.entries(event.source):
             tree = renamed(self.rules[entry.rule].tree, entry.names)
             if self._compiler.condition(tree)(view):
-                found.append(RuleMatch(0, self.rules[entry.rule], matched(tree, self._compiler.leaf, view)))
+                why = matched(tree, self._compiler.leaf, view)
+                found.append(RuleMatch(0, self.rules[entry.rule], why, entry.names))
         return found
 
     def seen(self) -> list[tuple[Source, tuple[Form, ...]]]:
@@ -170,7 +175,8 @@ class Engine:
 
     def _match(self, place: int, routed: _Routed, view: View) -> RuleMatch:
         rule = self.rules[routed.rule]
-        return RuleMatch(place, rule, matched(renamed(rule.tree, routed.names), self._compiler.leaf, view))
+        why = matched(renamed(rule.tree, routed.names), self._compiler.leaf, view)
+        return RuleMatch(place, rule, why, routed.names)
 
     def _route(self, source: Source) -> _Route:
         found = self._sources.get(source)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 
 import structlog
 
@@ -45,6 +46,7 @@ class Ingest:
 
     async def tick(self) -> None:
         self._agent.check()
+        self._agent.look(time.time() * 1000)
 
     async def drain(self) -> None:
         await self._agent.drain()
