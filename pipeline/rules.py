@@ -232,7 +232,7 @@ def _packed(loaded: Loaded) -> list[Any]:
             for f in loaded.filters
         ],
         [list(refusal[1:]) for refusal in loaded.refused_filters],
-        loaded.correlations,
+        loaded.correlation_names,
     ]
 
 
@@ -246,10 +246,10 @@ def _unpacked(entry: Any, name: str) -> Loaded | None:
         return Loaded(
             tuple(_unpacked_rule(name, *rule) for rule in rules),
             tuple(Refusal(name, *refusal) for refusal in refused),
-            tuple(Waiting(_unpacked_rule(name, *rule), line) for line, *rule in waiting),
-            tuple(_unpacked_filter(name, *said) for said in filters),
-            tuple(Refusal(name, *refusal) for refusal in refused_filters),
-            tuple(correlations),
+            waiting=tuple(Waiting(_unpacked_rule(name, *rule), line) for line, *rule in waiting),
+            filters=tuple(_unpacked_filter(name, *said) for said in filters),
+            refused_filters=tuple(Refusal(name, *refusal) for refusal in refused_filters),
+            correlation_names=tuple(correlations),
         )
     except (AttributeError, IndexError, TypeError, ValueError):
         return None

@@ -18,8 +18,9 @@ from typing import Any, Final, NamedTuple
 
 import orjson
 
+from detectors.sigma.entries import lines_of_list, mapping
 from detectors.sigma.filters import Account, Filter, FilterError, account
-from detectors.sigma.load import Loaded, lines_of_list, mapping, unique
+from detectors.sigma.load import Loaded, unique
 from detectors.sigma.placeholders import PlaceholderError, Values, awaited, effective, fill, filled_tree
 from detectors.sigma.rule import Refusal, Rule
 from detectors.sigma.suppress import Disabled, Suppressions, aim
@@ -105,7 +106,7 @@ def tune(files: Sequence[Loaded], tuning: Tuning, zone: tzinfo) -> Tuned:
         refused += [*file.refused, *unfilled]
     rules, doubles = unique(found)
     filters, unfilled = _filled_filters(files, values)
-    correlations = {name for file in files for name in file.correlations}
+    correlations = {name for file in files for name in file.correlation_names}
     aimed, astray = aim(filters, tuning.disabled, rules, correlations, zone)
     not_applied = [*(bad for file in files for bad in file.refused_filters), *unfilled, *astray, *tuning.not_disabled]
     suppressions = Suppressions(aimed, zone, not_applied)

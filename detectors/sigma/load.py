@@ -17,7 +17,6 @@ import yaml
 from detectors.sigma.filters import Filter, FilterError, as_rule, of_rule
 from detectors.sigma.placeholders import Waiting, awaited
 from detectors.sigma.rule import LogSource, Refusal, Rule
-from schemas.errors import RefusedError
 from schemas.identity import long_hash, short_hash
 from schemas.severity import Severity
 
@@ -46,7 +45,7 @@ class Loaded:
     waiting: tuple[Waiting, ...] = ()
     filters: tuple[Filter, ...] = ()
     refused_filters: tuple[Refusal, ...] = ()
-    correlations: tuple[str, ...] = ()
+    correlation_names: tuple[str, ...] = ()
     """Ids and names of what is a correlation: a filter that names one is told so."""
 
 
@@ -86,7 +85,12 @@ def load(name: str, data: bytes) -> Loaded:
     except _RefusedError as refusal:
         refused.append(Refusal(name, refusal.line, refusal.reason, refusal.todo))
     return Loaded(
-        tuple(rules), tuple(refused), tuple(waiting), tuple(filters), tuple(refused_filters), tuple(correlations)
+        tuple(rules),
+        tuple(refused),
+        waiting=tuple(waiting),
+        filters=tuple(filters),
+        refused_filters=tuple(refused_filters),
+        correlation_names=tuple(correlations),
     )
 
 
@@ -100,26 +104,6 @@ def unique(rules: Iterable[Rule]) -> tuple[list[Rule], list[Refusal]]:
             reason = f"the id {rule.id} is already that of {first.file}"
             refused.append(Refusal(rule.file, 0, reason, "Give each rule an id of its own, a UUID"))
     return list(kept.values()), refused
-
-
-def mapping(name: str, data: bytes) -> dict[str, tuple[Any, int]]:
-    """Key → (value, line) of a YAML file of one mapping, within the bounds of a rule file. Raises RefusedError."""
-    try:
-        found = list(_documents(data))
-    except _RefusedError as error:
-        raise RefusedError(f"{name}{f':{error.line}' if error.line else ''}: {error}.") from None
-    document, lines = found[0]
-    if len(found) > 1 or not isinstance(document, dict):
-        raise RefusedError(f"{name}: one mapping is expected here, of names to what they mean.")
-    return {str(key): (value, lines.get(str(key), 0)) for key, value in document.items()}
-
-
-def lines_of_list(data: bytes, key: str) -> list[int]:
-    """The lines at which the entries of a list stand, in a file that `mapping` has read."""
-    root = yaml.compose(data.decode("utf-8-sig"), yaml.CSafeLoader)
-    pairs = root.value if isinstance(root, yaml.MappingNode) else []
-    found = next((node for name, node in pairs if name.value == key), None)
-    return [node.start_mark.line + 1 for node in found.value] if isinstance(found, yaml.SequenceNode) else []
 
 
 _Lines = dict[str, int]
