@@ -18,12 +18,13 @@ from typing import Any, Final, NamedTuple
 
 import orjson
 
+from detectors.sigma.aim import Disabled, aim
 from detectors.sigma.entries import lines_of_list, mapping
-from detectors.sigma.filters import Account, Filter, FilterError, account
+from detectors.sigma.filters import ANY, Filter, FilterError, account
 from detectors.sigma.load import Loaded, unique
 from detectors.sigma.placeholders import PlaceholderError, Values, awaited, effective, fill, filled_tree
-from detectors.sigma.rule import Refusal, Rule
-from detectors.sigma.suppress import Disabled, Suppressions, aim
+from detectors.sigma.rule import LogSource, Refusal, Rule
+from detectors.sigma.suppress import ANYWHERE, Suppressions
 from pipeline.settings import Settings
 from schemas.errors import RefusedError
 
@@ -35,6 +36,7 @@ BETWEEN: Final = ";"
 _MEND: Final = "Write a list of values, or {values: […]}, or {assets: GROUP, take: COLUMN}"
 _ASSET: Final = "Every asset has a name and an owner"
 _ENTRY: Final = "Name the rule by id or name, and who answers for it"
+_ANY: Final = "Write {rule: any, logsource: {product: …, category: …}}, and events: {service: …} for one provider alone"
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,21 +255,39 @@ def _disabled(path: Path, refused: list[Refusal]) -> list[Disabled]:
     found = []
     for entry, line in zip(entries, lines_of_list(data, "disabled"), strict=True):
         try:
-            rule, answers = _entry(entry)
-            found.append(Disabled(rule, answers, str(path), line))
+            found.append(_entry(entry, str(path), line))
         except FilterError as error:
             refused.append(Refusal(str(path), line, str(error), error.todo))
     return found
 
 
-def _entry(entry: Any) -> tuple[str, Account]:
+def _entry(entry: Any, file: str, line: int) -> Disabled:
+    """One disabling. Raises FilterError."""
     if not isinstance(entry, dict) or not isinstance(entry.get("rule"), str) or not entry["rule"].strip():
         raise FilterError("disabled", "an entry of `disabled` names no rule", _ENTRY)
     rule = entry["rule"].strip()
+    rule = ANY if rule.lower() == ANY else rule
+    answers = {key: value for key, value in entry.items() if key not in ("rule", "logsource", "events")}
     try:
-        return rule, account({key: value for key, value in entry.items() if key != "rule"}, "disabled")
+        events = _source(entry.get("events"), "events")
+        logsource = _whole(rule, _source(entry.get("logsource"), "logsource"))
+        return Disabled(rule, account(answers, "disabled"), file, line, logsource, events)
     except FilterError as error:
-        raise FilterError(error.key, f"the rule {rule[:80]} is not disabled: {error}", error.todo) from None
+        raise FilterError(error.key, f"{rule[:80]} is not disabled: {error}", error.todo) from None
+
+
+def _whole(rule: str, logsource: LogSource) -> LogSource:
+    if (rule == ANY) != (logsource != ANYWHERE):
+        raise FilterError("disabled", "`rule: any` and `logsource` go together", _ANY)
+    return logsource
+
+
+def _source(said: Any, key: str) -> LogSource:
+    if said is None:
+        return ANYWHERE
+    if not isinstance(said, dict) or not said or not set(said) <= set(LogSource._fields):
+        raise FilterError("disabled", f"`{key}` is not product, category, service", _ANY)
+    return LogSource(**{name: str(value).strip().lower() for name, value in said.items()})
 
 
 __all__ = ["NO_TUNING", "Change", "Placeholder", "Tuned", "Tuning", "read_tuning", "tune"]

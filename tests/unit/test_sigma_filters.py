@@ -8,11 +8,12 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from detectors.sigma.aim import Disabled
 from detectors.sigma.filters import Account, passes_unnamed
-from detectors.sigma.suppress import Disabled
+from detectors.sigma.rule import LogSource
 from pipeline.tuning import NO_TUNING, Placeholder, Tuning
 from schemas.event import Source
-from tests.sigma import ANY, event, rule_text
+from tests.sigma import ANY, PROCESS, event, rule_text
 from tests.tuning import ACCOUNT, FILTER_ID, RULE_ID, deciding, filter_text, tuned
 
 RULE = rule_text({"s": {"F": "a"}, "condition": "s"})
@@ -255,8 +256,30 @@ def test_disabling_what_is_no_rule_is_refused_by_name(name: str) -> None:
 
 def test_disabling_a_rule_twice_is_refused_and_once_in_force() -> None:
     twice = Tuning({}, disabled().disabled * 2)
-    assert "is disabled twice" in refused(RULE, tuning=twice)[0]
+    assert "stands twice" in refused(RULE, tuning=twice)[0]
     assert judged(RULE, fields={}, tuning=twice)[1] == [f"disabled-{RULE_ID}"]
+
+
+def test_one_providers_mapping_is_disabled_and_the_other_provider_still_speaks() -> None:
+    """Security 4688 as process_creation is switched off; Sysmon's own events of the same rules are not."""
+    source = {"product": "windows", "category": "process_creation"}
+    rule = rule_text({"s": {"Image|endswith": "\\evil.exe"}, "condition": "s"}, logsource=source)
+    where = LogSource("windows", "process_creation"), LogSource(service="security")
+    off = Tuning({}, (Disabled("any", Account("SOC", "doubles Sysmon", "2027-01-31"), "off.yml", 3, *where),))
+    decide = deciding(tuned(rule, RULE.replace(b"3f2a0f3e", b"00000000"), tuning=off))
+    (suppression,) = decide.suppressions.all
+    assert suppression.rules == (RULE_ID,)
+    mapped = event({"NewProcessName": "C:\\evil.exe"}, Source("windows", "", "security", 4688))
+    own = event({"Image": "C:\\evil.exe"}, PROCESS)
+    found = decide.judge("log", "topic", 0, [mapped, own])
+    assert [one.service for one in found.detections] == [PROCESS.service]
+    assert [one.suppression for one in found.hidden] == [suppression.id]
+
+
+def test_disabling_a_log_source_without_rules_is_refused() -> None:
+    where = LogSource("linux"), LogSource()
+    off = Tuning({}, (Disabled("any", Account("SOC", "x", "2027-01-31"), "off.yml", 3, *where),))
+    assert "off.yml:3: no rule in force has the logsource product: linux" in refused(RULE, tuning=off)[0]
 
 
 def test_without_suppressions_matches_pass_untouched() -> None:

@@ -6,8 +6,9 @@ from typing import Any
 
 from structlog.testing import capture_logs
 
+from detectors.sigma.aim import Disabled
 from detectors.sigma.filters import Account
-from detectors.sigma.suppress import Disabled, Suppressions
+from detectors.sigma.suppress import Suppressions
 from pipeline.agents.raw_to_detections import RawToDetections
 from pipeline.detecting import Hidden
 from pipeline.metrics import Metrics

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from detectors.sigma.filters import Account
+from detectors.sigma.rule import LogSource
 from pipeline.rules import check_rules, load_rules
 from pipeline.settings import load
 from pipeline.tuning import Tuning, read_tuning
@@ -146,14 +147,26 @@ disabled:
     assert made.not_disabled == ()
 
 
+def test_a_mapping_is_disabled_by_log_source_and_the_source_of_the_events(tmp_path: Path) -> None:
+    what = "rule: any, logsource: {product: windows, category: process_creation}, events: {service: Security}"
+    made = read(tmp_path, suppressions=f"disabled:\n- {{{what}, owner: a, reason: b, expires: 2027-01-31}}\n")
+    (one,) = made.disabled
+    assert (one.rule, one.logsource) == ("any", LogSource("windows", "process_creation"))
+    assert one.events == LogSource(service="security")
+
+
 @pytest.mark.parametrize(
     ("sentence", "entry"),
     [
         ("names no rule", "{owner: a, reason: b, expires: 2027-01-31}"),
         ("names no rule", "just a text"),
-        ("the rule r is not disabled: nobody answers for it: owner, reason, expires missing", "{rule: r}"),
+        ("r is not disabled: nobody answers for it: owner, reason, expires missing", "{rule: r}"),
         ("nobody answers for it: expires missing", "{rule: r, owner: a, reason: b}"),
         ("knows no until", "{rule: r, owner: a, reason: b, expires: 2027-01-31, until: x}"),
+        ("`rule: any` and `logsource` go together", "{rule: any}"),
+        ("`rule: any` and `logsource` go together", "{rule: r, logsource: {product: x}}"),
+        ("`events` is not product, category, service", "{rule: r, events: {channel: x}}"),
+        ("`events` is not product, category, service", "{rule: r, events: {}}"),
     ],
 )
 def test_an_entry_for_which_nobody_answers_is_refused_by_its_line(tmp_path: Path, sentence: str, entry: str) -> None:
