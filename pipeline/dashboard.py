@@ -49,8 +49,8 @@ ROWS: tuple[tuple[str, tuple[str, ...]], ...] = (
             "dropped_rows_total",
         ),
     ),
-    ("Rules and indicators", ("rules_loaded", "rules_refused", "indicators_loaded", "reloads_total")),
     ("What is suppressed", ("suppressed_total", "suppressions")),
+    ("Rules and indicators", ("rules_loaded", "rules_refused", "indicators_loaded", "reloads_total")),
     ("Inside", ("stage_seconds_total", "journal_entries_total", "incident_revisions_total", "start_seconds")),
 )
 WIDTH, HEIGHT, ACROSS = 6, 7, 4

@@ -111,7 +111,7 @@ def tune(files: Sequence[Loaded], tuning: Tuning, zone: tzinfo) -> Tuned:
     correlations = {name for file in files for name in file.correlation_names}
     aimed, astray = aim(filters, tuning.disabled, rules, correlations, zone)
     not_applied = [*(bad for file in files for bad in file.refused_filters), *unfilled, *astray, *tuning.not_disabled]
-    suppressions = Suppressions(aimed, zone, not_applied)
+    suppressions = Suppressions(aimed, rules, zone, not_applied)
     return Tuned(
         [suppressions.effective(rule) for rule in rules],
         suppressions,

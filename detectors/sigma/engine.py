@@ -9,7 +9,7 @@ No I/O and no clock. `match_plain` evaluates every rule of the log source and is
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, tzinfo
 from threading import Lock
 from typing import Final, NamedTuple
@@ -18,7 +18,7 @@ from detectors.sigma.compile import Compiler, matched
 from detectors.sigma.fields import View
 from detectors.sigma.predicates import Predicate
 from detectors.sigma.prefilter import Form, Scanner, decoded, scanned, witness
-from detectors.sigma.routing import NO_MAP, Entry, Index, event_ids, renamed
+from detectors.sigma.routing import Entry, Index, event_ids, renamed
 from detectors.sigma.rule import NODES_VERSION, Node, Rule
 from schemas.event import Event, Source
 from schemas.identity import long_hash
@@ -29,15 +29,11 @@ MAX_SOURCES: Final = 20_000
 
 @dataclass(frozen=True, slots=True)
 class RuleMatch:
-    """One rule found in one event. `index`: the event's place in what was given. `matched`: field → value.
-
-    `names`: the rule's fields → those of the provider that the event is of.
-    """
+    """One rule found in one event. `index`: the event's place in what was given. `matched`: field → value."""
 
     index: int
     rule: Rule
     matched: dict[str, str]
-    names: Mapping[str, str] = field(default_factory=lambda: NO_MAP)
 
 
 class _Routed(NamedTuple):
@@ -123,8 +119,7 @@ class Engine:
         for entry in self._index.entries(event.source):
             tree = renamed(self.rules[entry.rule].tree, entry.names)
             if self._compiler.condition(tree)(view):
-                why = matched(tree, self._compiler.leaf, view)
-                found.append(RuleMatch(0, self.rules[entry.rule], why, entry.names))
+                found.append(RuleMatch(0, self.rules[entry.rule], matched(tree, self._compiler.leaf, view)))
         return found
 
     def seen(self) -> list[tuple[Source, tuple[Form, ...]]]:
@@ -175,8 +170,7 @@ class Engine:
 
     def _match(self, place: int, routed: _Routed, view: View) -> RuleMatch:
         rule = self.rules[routed.rule]
-        why = matched(renamed(rule.tree, routed.names), self._compiler.leaf, view)
-        return RuleMatch(place, rule, why, routed.names)
+        return RuleMatch(place, rule, matched(renamed(rule.tree, routed.names), self._compiler.leaf, view))
 
     def _route(self, source: Source) -> _Route:
         found = self._sources.get(source)

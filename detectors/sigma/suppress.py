@@ -7,7 +7,7 @@ force is decided by the record's Kafka time, so that a replay and a hunt decide 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, tzinfo
 from typing import Final, Literal, NamedTuple
@@ -19,12 +19,14 @@ from detectors.sigma.engine import RuleMatch
 from detectors.sigma.fields import View
 from detectors.sigma.filters import Account
 from detectors.sigma.predicates import Predicate
-from detectors.sigma.routing import renamed
+from detectors.sigma.routing import NO_MAP, Index, renamed
 from detectors.sigma.rule import LogSource, Refusal, Rule
-from schemas.event import Event
+from schemas.event import Event, Source
 from schemas.identity import short_hash
 
 ANYWHERE: Final = LogSource()
+#: Conditions of filters kept ready; a shipper writes the sources, so there is no natural end to them.
+MAX_TESTS: Final = 20_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,17 +66,25 @@ class Suppressions:
     """All suppressions of a set of rules, ready."""
 
     def __init__(
-        self, suppressions: Iterable[Suppression] = (), zone: tzinfo = UTC, refused: Iterable[Refusal] = ()
+        self,
+        suppressions: Iterable[Suppression] = (),
+        rules: Sequence[Rule] = (),
+        zone: tzinfo = UTC,
+        refused: Iterable[Refusal] = (),
     ) -> None:
-        """`zone`: the bank's, for parts of times in filters. `refused`: what is not among them, and why."""
+        """`rules`: those that are suppressed, others may be among them. `zone`: the bank's, for parts of times in
+        filters. `refused`: what is not among the suppressions, and why."""
         self.all = tuple(suppressions)
         self.refused = tuple(refused)
         self._by_rule: dict[str, list[Suppression]] = {}
         for each in self.all:
             for rule in each.rules:
                 self._by_rule.setdefault(rule, []).append(each)
+        suppressed = [rule for rule in rules if rule.id in self._by_rule]
+        self._rules = [rule.id for rule in suppressed]
+        self._index = Index(suppressed)
         self._compiler = Compiler(zone)
-        self._tests: dict[tuple[str, int], tuple[Mapping[str, object], Predicate]] = {}
+        self._tests: dict[tuple[Source, str, str], Predicate] = {}
 
     def split(self, matches: list[RuleMatch], events: Sequence[Event]) -> tuple[list[RuleMatch], list[Hiding]]:
         """The matches that stand, and those that are hidden: by every suppression that hides them."""
@@ -110,18 +120,20 @@ class Suppressions:
             for each in told
             if each.in_force(event.kafka_ms)
             and (each.events is ANYWHERE or contains(each.events, LogSource(*event.source[:3])))
-            and not (each.condition and self._test(each, match)(view))
+            and not (each.condition and self._test(each, match.rule.id, event.source)(view))
         ]
 
-    def _test(self, suppression: Suppression, match: RuleMatch) -> Predicate:
-        """The filter's condition over the fields of the provider that the rule has matched."""
-        key = (suppression.id, id(match.names))
+    def _test(self, suppression: Suppression, rule: str, source: Source) -> Predicate:
+        """A filter's condition over the fields as the provider of this source names them; made at the first match."""
+        key = (source, suppression.id, rule)
         known = self._tests.get(key)
         if known is None:
-            tree = renamed(orjson.loads(suppression.condition), match.names)
-            # The names are held on to, or another mapping could come to stand under their number.
-            known = self._tests[key] = (match.names, self._compiler.condition(tree))
-        return known[1]
+            if len(self._tests) >= MAX_TESTS:
+                self._tests.clear()
+            names = next((each.names for each in self._index.entries(source) if self._rules[each.rule] == rule), NO_MAP)
+            tree = renamed(orjson.loads(suppression.condition), names)
+            known = self._tests[key] = self._compiler.condition(tree)
+        return known
 
 
 NO_SUPPRESSIONS: Final = Suppressions()
