@@ -21,6 +21,8 @@ FILTER_ID = "0f117e40-0000-4000-8000-000000000001"
 ACCOUNT = {"owner": "SOC", "reason": "known backup job", "expires": "2027-01-31", "approval": "Head of SOC"}
 SELECTION = {"User|startswith": "adm_"}
 
+ATTRIBUTION = Attribution(load_event_list(None))
+
 
 def filter_text(filter_: Mapping[str, Any] | None = None, /, **also: Any) -> bytes:
     """A filter file that hides the selection above of the rule of `tests.sigma`; `also` overrides its keys."""
@@ -43,4 +45,4 @@ def tuned(*texts: bytes, tuning: Tuning = NO_TUNING) -> Tuned:
 
 def deciding(made: Tuned) -> DetectionSet:
     """A detection set of these rules and suppressions, without indicators."""
-    return DetectionSet(Engine(made.rules), IndicatorIndex(()), Attribution(load_event_list(None)), made.suppressions)
+    return DetectionSet(Engine(made.rules), IndicatorIndex(()), ATTRIBUTION, made.suppressions)
