@@ -73,7 +73,8 @@ def load_rules(
     """
     loaded = check_rules(paths, cache_dir, zone, tuning)
     where = ", ".join(map(str, paths)) or "the rules we ship"
-    good, bad = len(loaded.rules), len(loaded.refused)
+    # A filter that does not apply is no reason to go without the rules.
+    good, bad = len(loaded.rules), len(loaded.refused) - len(loaded.suppressions.refused)
     if not good and not bad:
         raise RefusedError(f"{where}: there is no rule file (*.yml, *.yaml) in it. Name a folder of Sigma rules.")
     if bad > good:

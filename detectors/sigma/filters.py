@@ -73,6 +73,8 @@ class Filter:
 def as_rule(document: Mapping[Any, Any]) -> dict[Any, Any]:
     """The document with its selections where a rule has them, for one reader of both. Raises FilterError."""
     said = document["filter"]
+    if "detection" in document:
+        raise FilterError("filter", "it is a rule and a filter at once", "Make two documents of it, with `---` between")
     if not isinstance(said, dict):
         raise FilterError("filter", "its filter is not a mapping", _RULES)
     if not isinstance(said.get("condition"), str):

@@ -22,7 +22,7 @@ from schemas.identity import short_hash
 Values = Mapping[str, Sequence[str]]
 """Name → values, each written as in a rule: `*` and `?` are wildcards."""
 
-#: Texts of one value after every placeholder in it is filled.
+#: Texts of one rule after every placeholder in it is filled.
 MAX_TEXTS: Final = 100_000
 
 _GIVE: Final = "Give it values in QORGAN_PLACEHOLDERS, or take the rule out"
@@ -80,6 +80,9 @@ def filled_tree(tree: Node, values: Values) -> Node:
             if len(missing) == 1
             else f"the placeholders {named} have no values"
         )
+    count = _count(tree, values)
+    if count > MAX_TEXTS:
+        raise PlaceholderError(f"its placeholders come to {count:,} texts; at most {MAX_TEXTS:,} are carried out")
     # pySigma reads the values as it reads a rule's; a set without placeholders never imports it.
     from detectors.sigma import translate
 
@@ -89,6 +92,15 @@ def filled_tree(tree: Node, values: Values) -> Node:
     except translate.UntranslatableError as error:
         raise PlaceholderError(f"with its placeholders filled: {error}") from None
     return made
+
+
+def _count(node: Node, values: Values) -> int:
+    """Of how many texts the leaves with placeholders will be."""
+    if node[0] in ("and", "or", "not"):
+        return sum(_count(child, values) for child in node[1:])
+    if node[0] not in ("expand", "expand re"):
+        return 0
+    return prod(len(values[part[0]]) for part in node[2] if isinstance(part, list))
 
 
 def _filled(node: Node, values: Values) -> Node:
@@ -115,9 +127,6 @@ def _texts(parts: list[Any], values: Values) -> Iterable[list[tuple[bool, Any]]]
         else [[(False, part)]]
         for part in parts
     ]
-    count = prod(map(len, choices))
-    if count > MAX_TEXTS:
-        raise PlaceholderError(f"its placeholders come to {count:,} texts; at most {MAX_TEXTS:,} are carried out")
     for chosen in product(*choices):
         yield [pair for piece in chosen for pair in piece]
 

@@ -127,6 +127,20 @@ def test_a_filter_that_is_no_mapping_is_refused() -> None:
     assert "its filter is not a mapping" in refused(RULE, filter_text(filter="x"))[0]
 
 
+def test_a_filter_with_a_detection_of_its_own_is_refused() -> None:
+    both = filter_text(detection={"s": {"F": "a"}, "condition": "s"})
+    assert "it is a rule and a filter at once" in refused(RULE, both)[0]
+
+
+@pytest.mark.parametrize(
+    "expires", ["0001-01-01", "9999-12-31", "0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-12:00"]
+)
+@pytest.mark.parametrize("zone", ["Asia/Almaty", "America/New_York"])
+def test_a_day_at_the_end_of_time_is_taken(expires: str, zone: str) -> None:
+    until = Account("a", "b", expires).until_ms(ZoneInfo(zone))
+    assert (until > 0) == expires.startswith("9999")
+
+
 def test_a_filter_of_another_log_source_is_refused_with_both() -> None:
     (told,) = refused(RULE, filter_text(logsource={"product": "linux"}))
     assert f"'{RULE_ID}' has another logsource (product: windows) than the filter (product: linux)" in told

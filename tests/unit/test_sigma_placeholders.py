@@ -68,6 +68,7 @@ def test_within_a_regular_expression_a_value_is_no_pattern(value: str, found: bo
         ("the placeholder %a% has no values", {"F|expand": "%a%"}, {"a": ()}),
         ("a keyword is empty and would match every event", {"|expand": ["%a%"]}, {"a": ("*",)}),
         ("come to 1,000,000 texts", {"F|expand": "%a%%a%"}, {"a": tuple(map(str, range(1000)))}),
+        ("come to 1,000,000 texts", {"F|expand": ["%a%"] * 1000}, {"a": tuple(map(str, range(1000)))}),
     ],
 )
 def test_a_rule_that_cannot_be_filled_is_refused_at_its_line(sentence: str, selection: Any, values: Any) -> None:

@@ -206,6 +206,14 @@ def test_filters_and_placeholders_come_from_the_cache_as_from_the_files(tmp_path
     assert first.changes == second.changes
 
 
+def test_refused_filters_do_not_take_the_rules_with_them(tmp_path: Path) -> None:
+    (tmp_path / "rule.yml").write_bytes(rule_text({"s": {"F": "a"}, "condition": "s"}))
+    for number in range(3):
+        (tmp_path / f"filter{number}.yml").write_bytes(filter_text(qorgan=None))
+    loaded = load_rules([tmp_path])
+    assert (len(loaded.rules), len(loaded.refused)) == (1, 3)
+
+
 def test_other_values_change_the_revision_of_the_set_and_the_cache_still_serves(tmp_path: Path) -> None:
     folder, cache = tmp_path / "rules", tmp_path / "cache"
     folder.mkdir()
