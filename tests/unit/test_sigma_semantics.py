@@ -234,7 +234,6 @@ def test_parts_of_a_time_are_those_of_the_banks_zone(selection: Any, value: Any,
 @pytest.mark.parametrize(
     ("sentence", "selection"),
     [
-        ("the placeholder %admins% has no values", {"F|expand": "%admins%"}),
         ("the list of 'F' is empty", {"F": []}),
         ("is invalid: RE2 says 'invalid perl operator: (?='", {"F|re": "(?=a)b"}),
         ("RE2 says 'invalid escape sequence", {"F|re": r"(a)\1"}),
