@@ -11,7 +11,7 @@ import os
 import stat
 import tempfile
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, tzinfo
@@ -37,6 +37,8 @@ MAX_TOTAL: Final = 256 << 20
 #: Texts that the cache holds, those of other sets included.
 MAX_REMEMBERED: Final = 20_000
 SUFFIXES: Final = (".yml", ".yaml")
+#: The folder's name in a rule's `file`, for those in the package.
+SHIPPED: Final = "shipped"
 #: Files beside rules that are none: their cases (`pipeline.ruletests`), and SigmaHQ's folder of cases.
 CASES: Final = (".cases.yml", ".cases.yaml")
 CASES_FOLDER: Final = "regression_data"
@@ -65,16 +67,20 @@ class LoadedRules:
 
 
 def load_rules(
-    paths: Sequence[Path], cache_dir: Path | None = None, zone: tzinfo = UTC, tuning: Tuning = NO_TUNING
+    paths: Sequence[Path],
+    cache_dir: Path | None = None,
+    zone: tzinfo = UTC,
+    tuning: Tuning = NO_TUNING,
+    pause: Callable[[], None] = lambda: None,
 ) -> LoadedRules:
     """Load files and folders of rules; none: those we ship. `zone`: the bank's, for parts of times.
 
-    `tuning`: what the site adds to them, placeholders' values and suppressions.
+    `tuning`: what the site adds to them, placeholders' values and suppressions. `pause` is called after each file.
 
     Raises RefusedError when a path is missing, there are too many files, or most of the rules are refused: a worker
     that runs keeps its set then.
     """
-    loaded = check_rules(paths, cache_dir, zone, tuning)
+    loaded = check_rules(paths, cache_dir, zone, tuning, pause)
     where = ", ".join(map(str, paths)) or "the rules we ship"
     # A filter that does not apply is no reason to go without the rules.
     good, bad = len(loaded.rules), len(loaded.refused) - len(loaded.suppressions.refused)
@@ -89,12 +95,19 @@ def load_rules(
 
 
 def check_rules(
-    paths: Sequence[Path], cache_dir: Path | None = None, zone: tzinfo = UTC, tuning: Tuning = NO_TUNING
+    paths: Sequence[Path],
+    cache_dir: Path | None = None,
+    zone: tzinfo = UTC,
+    tuning: Tuning = NO_TUNING,
+    pause: Callable[[], None] = lambda: None,
 ) -> LoadedRules:
     """The same, however many rules are refused: for looking at them."""
     start = time.monotonic()
     cache = _Cache(cache_dir)
-    loaded = [cache.loaded(name, data) for name, data in _texts(paths)]
+    loaded = []
+    for name, data in _texts(paths):
+        loaded.append(cache.loaded(name, data))
+        pause()
     cache.save()
     tuned = tune(loaded, tuning, zone)
     rules = tuned.rules
@@ -118,7 +131,7 @@ def _texts(paths: Sequence[Path]) -> Iterator[tuple[str, bytes | Refusal]]:
     if not paths:
         for entry in sorted(resources.files("detectors.sigma").joinpath("rules").iterdir(), key=lambda e: e.name):
             if _is_rule(entry.name):
-                yield f"shipped/{entry.name}", entry.read_bytes()
+                yield f"{SHIPPED}/{entry.name}", entry.read_bytes()
         return
     seen: set[tuple[int, int]] = set()
     total = 0

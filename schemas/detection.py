@@ -59,6 +59,7 @@ class Detection(BaseModel):
     retrospective: bool = False
     activity: str = Field(default="", description="key of what happened, where several providers of a host tell it")
     provider: int = Field(default=0, ge=0, description="which of them told it; 0 is the fullest")
+    stage: Literal["shadow", "production"] = Field(default="production", description="shadow: stored, pages nobody")
 
     @property
     def origin(self) -> Origin:

@@ -8,9 +8,11 @@ No I/O and no clock. `match_plain` evaluates every rule of the log source and is
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, tzinfo
+from itertools import chain
 from threading import Lock
 from typing import Final, NamedTuple
 
@@ -21,12 +23,15 @@ from detectors.sigma.predicates import Predicate
 from detectors.sigma.prefilter import Form, Scanner, decoded, scanned, witness
 from detectors.sigma.routing import Entry, Index, event_ids
 from detectors.sigma.rule import NODES_VERSION, Node, Rule
+from detectors.sigma.tally import Tally
 from schemas.event import Event, Source
 from schemas.field_mapping import FieldMapping
 from schemas.identity import long_hash
 
 #: Sources remembered; a shipper writes their names, so there is no natural end to them.
 MAX_SOURCES: Final = 20_000
+#: Tries are counted in one `match` of so many: in each they would cost a thirtieth of matching.
+SAMPLED: Final = 16
 
 _Key = tuple[int, int, FieldMapping | None]
 """A rule's number, its place's, and the mapping: what one compiled condition is for."""
@@ -69,6 +74,10 @@ class _Route:
         # Even for one rule: a scan costs 1 µs of a record, a keyword looked for in all its values 15.
         self.scans = bool(owners)
         self.always = always
+        self.seen = 0
+        """Events of this route, those of sampled turns alone."""
+        self.tried: Counter[int] = Counter()
+        """Position → how often its witness was met, the same."""
         self._scanners: dict[Form, Scanner] = {}
 
     @property
@@ -100,9 +109,15 @@ class _Route:
 class Engine:
     """A set of rules over events. One `match` runs at a time, whatever the number of threads."""
 
-    def __init__(self, rules: Sequence[Rule], zone: tzinfo = UTC) -> None:
-        """`zone`: the bank's time zone, for the modifiers `minute` to `year`."""
+    def __init__(
+        self, rules: Sequence[Rule], zone: tzinfo = UTC, wrap: Callable[[int, Predicate], Predicate] | None = None
+    ) -> None:
+        """`zone`: the bank's time zone, for the modifiers `minute` to `year`. `wrap` is given each rule's number and
+        function and returns what is called in its place: to measure it."""
         self.rules = tuple(rules)
+        self.tally = Tally()
+        self._wrap = wrap
+        self._turn = 0
         self.revision = long_hash("rules", NODES_VERSION, *(f"{rule.id}={rule.revision}" for rule in self.rules))
         """Changes with any rule, and with what the engine makes of them."""
         self._index = Index(self.rules)
@@ -115,6 +130,8 @@ class Engine:
     def match(self, events: Sequence[Event]) -> list[RuleMatch]:
         """Every (event, rule) pair, by event and then in the order of the rules."""
         with self._lock:
+            self.tally.events += len(events)
+            self._turn = (self._turn + 1) % SAMPLED
             found: list[RuleMatch] = []
             for route, places in self._by_route(events):
                 self._match_route(route, places, events, found)
@@ -133,13 +150,32 @@ class Engine:
         with self._lock:
             return [(*known, tuple(route.forms)) for known, route in self._sources.items()]
 
-    def prepare(self, seen: Iterable[tuple[Source, FieldMapping | None, tuple[Form, ...]]]) -> None:
-        """Compile what these sources need before their events come: seconds of work, which a stream would wait for."""
+    def prepare(
+        self,
+        seen: Iterable[tuple[Source, FieldMapping | None, tuple[Form, ...]]],
+        pause: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Compile what these sources need before their events come: seconds of work, which a stream would wait for.
+
+        `pause` is called between two rules, so that whoever prepares beside a stream can leave it the processor.
+        """
         for source, mapping, forms in seen:
             with self._lock:
-                route = self._route(source, mapping)
+                route = self._route(source, mapping, pause)
                 for form in forms if route.scans else ():
                     route.scanner(form)
+                    pause()
+
+    def tried(self) -> Counter[int]:
+        """Number of a rule → how often it was evaluated, about: it had no witness, or its witness was met."""
+        with self._lock:
+            total: Counter[int] = Counter()
+            for route in self._routes.values():
+                for position, count in route.tried.items():
+                    total[route.routed[position].entry.rule] += count * SAMPLED
+                for position in route.always if route.seen else ():
+                    total[route.routed[position].entry.rule] += route.seen * SAMPLED
+            return total
 
     def _by_route(self, events: Sequence[Event]) -> list[tuple[_Route, list[int]]]:
         """Places of events by route and format, for routes that have rules."""
@@ -166,38 +202,61 @@ class Engine:
             candidates = route.candidates([events[place] for place in places])
         elif not route.always:
             return
+        if not self._turn:
+            route.seen += len(places)
+            route.tried.update(chain.from_iterable(candidates.values()))
         routed, always = route.routed, route.always
         for at in range(len(places)) if always else sorted(candidates):
             positions = candidates.get(at)
             order = always if positions is None else sorted(positions.union(always))
             view = View(events[places[at]].fields)
-            hits = [position for position in order if routed[position].test(view)]
+            try:
+                hits = [position for position in order if routed[position].test(view)]
+            except Exception:  # one rule's fault, whichever: asked one by one it costs that rule alone
+                hits = self._singly(routed, order, view)
             found += [self._match(places[at], routed[position], view) for position in hits]
+
+    def _singly(self, routed: list[_Routed], order: Iterable[int], view: View) -> list[int]:
+        """The same when a rule has raised: the others decide, that one is counted, and off when it does so often."""
+        hits = []
+        for position in order:
+            one = routed[position]
+            try:
+                if one.test(view):
+                    hits.append(position)
+            except Exception as error:
+                number = one.entry.rule
+                self.tally.fail(number, self.rules[number].id, error)
+                if self.tally.off(number):
+                    routed[position] = one._replace(test=_never)
+        return hits
 
     def _match(self, place: int, routed: _Routed, view: View) -> RuleMatch:
         entry = routed.entry
         rule = self.rules[entry.rule]
-        return RuleMatch(
-            place,
-            rule,
-            matched(entry.tree(rule, routed.mapping), self._compiler.leaf, view),
-            activity(entry.category(rule), entry.number, view.fields, entry.names(rule, routed.mapping)),
-        )
+        self.tally.hits[entry.rule] += 1
+        try:
+            why = matched(entry.tree(rule, routed.mapping), self._compiler.leaf, view)
+        except Exception as error:  # what is shown of a match must not undo it
+            self.tally.fail(entry.rule, rule.id, error)
+            why = {}
+        told = activity(entry.category(rule), entry.number, view.fields, entry.names(rule, routed.mapping))
+        return RuleMatch(place, rule, why, told)
 
-    def _route(self, source: Source, mapping: FieldMapping | None) -> _Route:
+    def _route(self, source: Source, mapping: FieldMapping | None, pause: Callable[[], None] = lambda: None) -> _Route:
         key = (source, mapping)
         found = self._sources.get(key)
         if found is None:
             if len(self._sources) >= MAX_SOURCES:
                 self._sources.clear()
-            found = self._sources[key] = self._routed(source, mapping)
+            found = self._sources[key] = self._routed(source, mapping, pause)
         return found
 
-    def _routed(self, source: Source, mapping: FieldMapping | None) -> _Route:
+    def _routed(self, source: Source, mapping: FieldMapping | None, pause: Callable[[], None]) -> _Route:
         """The route of a source; rules that demand another event id are none of it."""
         ready = []
         for entry in self._index.entries(source):
-            known = self._compiled(entry, mapping)
+            known = self._compiled(entry, mapping, pause)
             demanded = known[2]
             if demanded is None or not source.event_id or source.product != "windows" or source.event_id in demanded:
                 ready.append(((entry.rule, entry.number, mapping), known))
@@ -208,18 +267,31 @@ class Engine:
         return route
 
     def _compiled(
-        self, entry: Entry, mapping: FieldMapping | None
+        self, entry: Entry, mapping: FieldMapping | None, pause: Callable[[], None] = lambda: None
     ) -> tuple[_Routed, frozenset[str] | None, frozenset[int] | None]:
         """A rule for one provider's names, made once."""
         key = (entry.rule, entry.number, mapping)
         known = self._ready.get(key)
         if known is None:
             known = self._ready[key] = self._prepared(entry, mapping)
+            pause()
         return known
 
     def _prepared(
         self, entry: Entry, mapping: FieldMapping | None
     ) -> tuple[_Routed, frozenset[str] | None, frozenset[int] | None]:
-        tree: Node = entry.tree(self.rules[entry.rule], mapping)
-        test: Callable[[View], bool] = self._compiler.condition(tree)
-        return _Routed(entry, mapping, test), witness(tree), event_ids(tree)
+        rule = self.rules[entry.rule]
+        try:
+            tree: Node = entry.tree(rule, mapping)
+            test: Predicate = self._compiler.condition(tree)
+            literals, demanded = witness(tree), event_ids(tree)
+        except Exception as error:  # it was checked when it was loaded; the stream does not stop for it
+            self.tally.fail(entry.rule, rule.id, error, for_good=True)
+            return _Routed(entry, mapping, _never), frozenset(), None
+        test = self._wrap(entry.rule, test) if self._wrap else test
+        return _Routed(entry, mapping, test), literals, demanded
+
+
+def _never(_view: View) -> bool:
+    """In the place of a rule that is off."""
+    return False

@@ -22,10 +22,11 @@ from schemas.event import RecordBatch
 from schemas.identity import Origin, short_hash
 
 if TYPE_CHECKING:
-    from pipeline.detecting import DetectionSet, Hidden, Judgement
+    from pipeline.detecting import Hidden, Judgement
     from pipeline.metrics import Metrics
     from pipeline.parsers import Reader, Reading
     from pipeline.storing import Storing
+    from pipeline.trial import Detects
 
 #: Few enough that what is parsed of them stays in the processor's cache, enough for one scan to serve many.
 SLICE_RECORDS = 128
@@ -40,12 +41,10 @@ DEAD_LETTER_HEAD = 64 << 10
 
 
 class RawToDetections:
-    """Judges batches of raw records. `rules` may be replaced between two slices by a whole new set."""
+    """Judges batches of raw records."""
 
-    def __init__(
-        self, reader: Reader, rules: DetectionSet, storing: Storing, delivery: Delivery, metrics: Metrics
-    ) -> None:
-        self.rules = rules
+    def __init__(self, reader: Reader, rules: Detects, storing: Storing, delivery: Delivery, metrics: Metrics) -> None:
+        self._rules = rules
         self._reader = reader
         self._storing = storing
         self._delivery = delivery
@@ -81,9 +80,13 @@ class RawToDetections:
         await self._room.acquire()
         self._sending.add(asyncio.create_task(self._deliver(detections, letters, ack)))
 
+    def use(self, rules: Detects) -> None:
+        """Judge by this set from the next slice on."""
+        self._rules = rules
+
     def look(self, now_ms: float) -> None:
         """Say which suppressions are in force at `now_ms`, and which have expired."""
-        self._suppressed.look(self.rules.suppressions, now_ms)
+        self._suppressed.look(self._rules.suppressions, now_ms)
 
     def check(self) -> None:
         """Raise what an earlier delivery failed of. Called by the worker too, so that an idle one stops as well."""
@@ -103,7 +106,7 @@ class RawToDetections:
         started = time.perf_counter()
         reading = self._reader.read(part)
         parsed = time.perf_counter()
-        found = self.rules.judge(part.log, part.topic, part.partition, reading.events)
+        found = self._rules.judge(part.log, part.topic, part.partition, reading.events)
         matched = time.perf_counter()
         stage = self._metrics["stage_seconds_total"]
         stage.labels(stage="parse").inc(parsed - started)
@@ -140,6 +143,8 @@ class RawToDetections:
         self._metrics["batch_records"].labels(topic=batch.topic).observe(len(batch.records))
         for (kind, level), count in Counter((found.kind, found.level) for found in detections).items():
             self._metrics["detections_total"].labels(kind=kind, level=level).inc(count)
+        for level, count in Counter(found.level for found in detections if found.stage == "shadow").items():
+            self._metrics["shadow_detections_total"].labels(level=level).inc(count)
 
 
 def slices(batch: RecordBatch) -> Iterator[RecordBatch]:

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from pipeline.cli import rulelife
 from pipeline.cli.coverage import coverage
 from pipeline.cli.screen import AsJson, note, show
 from schemas.errors import Exit
@@ -26,7 +27,8 @@ def check_rules(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Load rules as a worker would, and name those that are refused, or whose log source no parser gives.
+    """Load rules as a worker would, and name those that are refused, or whose log source no parser gives; and the ids
+    in QORGAN_STAGES that no rule has.
 
     Exit code 0: all are in force; 3: at least one is refused.
     """
@@ -35,6 +37,7 @@ def check_rules(
     from pipeline import rules as loading
     from pipeline.offline import CACHE
     from pipeline.settings import load
+    from pipeline.stages import load_stages
     from pipeline.tuning import read_tuning
 
     settings = load()
@@ -55,6 +58,16 @@ def check_rules(
         }
         for rule in checked.not_carried
     ]
+    rows += [
+        {
+            "state": "unknown",
+            "file": str(settings.stages),
+            "line": None,
+            "reason": f"it names the rule {name}, which there is not",
+            "do": "take it out, or name the rule's id",
+        }
+        for name in load_stages(settings.stages).unknown(checked.rules)
+    ]
     if rows:
         show(rows, ("state", "file", "line", "reason", "do"), as_json, "Rules to look at")
     note(
@@ -62,6 +75,13 @@ def check_rules(
         f"{len(checked.not_carried):,} wait for their log source."
     )
     raise typer.Exit(Exit.REFUSED if checked.refused else Exit.OK)
+
+
+rules.command("test")(rulelife.judge)
+rules.command("explain")(rulelife.explain)
+rules.command("stats")(rulelife.stats)
+rules.command("diff")(rulelife.diff)
+rules.command("stages")(rulelife.stages)
 
 
 @indicators.command("add")
