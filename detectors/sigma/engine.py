@@ -8,9 +8,11 @@ No I/O and no clock. `match_plain` evaluates every rule of the log source and is
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, tzinfo
+from itertools import chain
 from threading import Lock
 from typing import Final, NamedTuple
 
@@ -20,6 +22,7 @@ from detectors.sigma.predicates import Predicate
 from detectors.sigma.prefilter import Form, Scanner, decoded, scanned, witness
 from detectors.sigma.routing import Entry, Index, event_ids, renamed
 from detectors.sigma.rule import NODES_VERSION, Node, Rule
+from detectors.sigma.tally import Tally
 from schemas.event import Event, Source
 from schemas.identity import long_hash
 
@@ -60,6 +63,10 @@ class _Route:
         # Even for one rule: a scan costs 1 µs of a record, a keyword looked for in all its values 15.
         self.scans = bool(owners)
         self.always = always
+        self.seen = 0
+        """Events of this route."""
+        self.tried: Counter[int] = Counter()
+        """Position → how often its witness was met."""
         self._scanners: dict[Form, Scanner] = {}
 
     @property
@@ -91,9 +98,14 @@ class _Route:
 class Engine:
     """A set of rules over events. One `match` runs at a time, whatever the number of threads."""
 
-    def __init__(self, rules: Sequence[Rule], zone: tzinfo = UTC) -> None:
-        """`zone`: the bank's time zone, for the modifiers `minute` to `year`."""
+    def __init__(
+        self, rules: Sequence[Rule], zone: tzinfo = UTC, wrap: Callable[[int, Predicate], Predicate] | None = None
+    ) -> None:
+        """`zone`: the bank's time zone, for the modifiers `minute` to `year`. `wrap` is given each rule's number and
+        function and returns what is called in its place: to measure it."""
         self.rules = tuple(rules)
+        self.tally = Tally()
+        self._wrap = wrap
         self.revision = long_hash("rules", NODES_VERSION, *(f"{rule.id}={rule.revision}" for rule in self.rules))
         """Changes with any rule, and with what the engine makes of them."""
         self._index = Index(self.rules)
@@ -106,6 +118,7 @@ class Engine:
     def match(self, events: Sequence[Event]) -> list[RuleMatch]:
         """Every (event, rule) pair, by event and then in the order of the rules."""
         with self._lock:
+            self.tally.events += len(events)
             found: list[RuleMatch] = []
             for route, places in self._by_route(events):
                 self._match_route(route, places, events, found)
@@ -127,13 +140,30 @@ class Engine:
         with self._lock:
             return [(source, tuple(route.forms)) for source, route in self._sources.items()]
 
-    def prepare(self, seen: Iterable[tuple[Source, tuple[Form, ...]]]) -> None:
-        """Compile what these sources need before their events come: seconds of work, which a stream would wait for."""
+    def prepare(
+        self, seen: Iterable[tuple[Source, tuple[Form, ...]]], pause: Callable[[], None] = lambda: None
+    ) -> None:
+        """Compile what these sources need before their events come: seconds of work, which a stream would wait for.
+
+        `pause` is called between two rules, so that whoever prepares beside a stream can leave it the processor.
+        """
         for source, forms in seen:
             with self._lock:
-                route = self._route(source)
+                route = self._route(source, pause)
                 for form in forms if route.scans else ():
                     route.scanner(form)
+                    pause()
+
+    def tried(self) -> Counter[int]:
+        """Number of a rule → how often it was evaluated: it had no witness, or its witness was met."""
+        with self._lock:
+            total: Counter[int] = Counter()
+            for route in self._routes.values():
+                for position, count in route.tried.items():
+                    total[route.routed[position].rule] += count
+                for position in route.always if route.seen else ():
+                    total[route.routed[position].rule] += route.seen
+            return total
 
     def _by_route(self, events: Sequence[Event]) -> list[tuple[_Route, list[int]]]:
         """Places of events by route and format, for routes that have rules."""
@@ -156,8 +186,10 @@ class Engine:
 
     def _match_route(self, route: _Route, places: list[int], events: Sequence[Event], found: list[RuleMatch]) -> None:
         candidates: dict[int, set[int]] = {}
+        route.seen += len(places)
         if route.scans:
             candidates = route.candidates([events[place] for place in places])
+            route.tried.update(chain.from_iterable(candidates.values()))
         elif not route.always:
             return
         routed, always = route.routed, route.always
@@ -165,22 +197,45 @@ class Engine:
             positions = candidates.get(at)
             order = always if positions is None else sorted(positions.union(always))
             view = View(events[places[at]].fields)
-            hits = [position for position in order if routed[position].test(view)]
+            try:
+                hits = [position for position in order if routed[position].test(view)]
+            except Exception:  # one rule's fault, whichever: asked one by one it costs that rule alone
+                hits = self._singly(routed, order, view)
             found += [self._match(places[at], routed[position], view) for position in hits]
+
+    def _singly(self, routed: list[_Routed], order: Iterable[int], view: View) -> list[int]:
+        """The same when a rule has raised: the others decide, that one is counted, and off when it does so often."""
+        hits = []
+        for position in order:
+            one = routed[position]
+            try:
+                if one.test(view):
+                    hits.append(position)
+            except Exception as error:
+                self.tally.fail(one.rule, self.rules[one.rule].id, error)
+                if self.tally.off(one.rule):
+                    routed[position] = one._replace(test=_never)
+        return hits
 
     def _match(self, place: int, routed: _Routed, view: View) -> RuleMatch:
         rule = self.rules[routed.rule]
-        return RuleMatch(place, rule, matched(renamed(rule.tree, routed.names), self._compiler.leaf, view))
+        self.tally.hits[routed.rule] += 1
+        try:
+            why = matched(renamed(rule.tree, routed.names), self._compiler.leaf, view)
+        except Exception as error:  # what is shown of a match must not undo it
+            self.tally.fail(routed.rule, rule.id, error)
+            why = {}
+        return RuleMatch(place, rule, why)
 
-    def _route(self, source: Source) -> _Route:
+    def _route(self, source: Source, pause: Callable[[], None] = lambda: None) -> _Route:
         found = self._sources.get(source)
         if found is None:
             if len(self._sources) >= MAX_SOURCES:
                 self._sources.clear()
-            found = self._sources[source] = self._routed(source)
+            found = self._sources[source] = self._routed(source, pause)
         return found
 
-    def _routed(self, source: Source) -> _Route:
+    def _routed(self, source: Source, pause: Callable[[], None]) -> _Route:
         """The route of a source; rules that demand another event id are none of it."""
         ready = []
         for entry in self._index.entries(source):
@@ -188,6 +243,7 @@ class Engine:
             known = self._ready.get(key)
             if known is None:
                 known = self._ready[key] = self._prepared(entry)
+                pause()
             demanded = known[2]
             if demanded is None or not source.event_id or source.product != "windows" or source.event_id in demanded:
                 ready.append((key, known))
@@ -198,6 +254,17 @@ class Engine:
         return route
 
     def _prepared(self, entry: Entry) -> tuple[_Routed, frozenset[str] | None, frozenset[int] | None]:
-        tree: Node = renamed(self.rules[entry.rule].tree, entry.names)
-        test: Callable[[View], bool] = self._compiler.condition(tree)
-        return _Routed(entry.rule, entry.names, test), witness(tree), event_ids(tree)
+        try:
+            tree: Node = renamed(self.rules[entry.rule].tree, entry.names)
+            test: Predicate = self._compiler.condition(tree)
+            literals, demanded = witness(tree), event_ids(tree)
+        except Exception as error:  # it was checked when it was loaded; the stream does not stop for it
+            self.tally.fail(entry.rule, self.rules[entry.rule].id, error, for_good=True)
+            return _Routed(entry.rule, entry.names, _never), frozenset(), None
+        test = self._wrap(entry.rule, test) if self._wrap else test
+        return _Routed(entry.rule, entry.names, test), literals, demanded
+
+
+def _never(_view: View) -> bool:
+    """In the place of a rule that is off."""
+    return False
