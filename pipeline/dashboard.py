@@ -50,6 +50,8 @@ ROWS: tuple[tuple[str, tuple[str, ...]], ...] = (
         ),
     ),
     ("Rules and indicators", ("rules_loaded", "rules_refused", "indicators_loaded", "reloads_total")),
+    ("Rules' life", ("rules_shadow", "rules_off", "rule_failures_total", "shadow_detections_total")),
+    ("Rules' work", ("rule_tries_total", "rule_hits_total")),
     ("Inside", ("stage_seconds_total", "journal_entries_total", "incident_revisions_total", "start_seconds")),
 )
 WIDTH, HEIGHT, ACROSS = 6, 7, 4

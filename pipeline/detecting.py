@@ -31,11 +31,14 @@ class DetectionSet:
     engine: Engine
     indicators: IndicatorIndex
     attribution: Attribution
+    shadow: frozenset[str] = frozenset()
+    """Ids of rules that detect and page nobody: their detections belong to no finding."""
 
     @property
     def revision(self) -> str:
-        """Changes when a rule, an indicator or the event list does."""
-        return short_hash(self.engine.revision, self.indicators.revision, self.attribution.revision)
+        """Changes when a rule or its stage, an indicator or the event list does."""
+        parts = (self.engine.revision, self.indicators.revision, self.attribution.revision)
+        return short_hash(*parts, *sorted(self.shadow))
 
     def detect(self, log: str, topic: str, partition: int, events: Sequence[Event]) -> list[Detection]:
         """All detections in these events of one partition, in the events' order."""
@@ -52,6 +55,7 @@ class DetectionSet:
                 Origin(log, topic, partition, event.offset),
                 event,
                 match.matched,
+                shadow=rule.id in self.shadow,
             )
             found.append((match.index, made))
         for hit in self.indicators.match(events):
@@ -92,19 +96,24 @@ class DetectionSet:
         *,
         retrospective: bool = False,
         indicator_type: str = "",
+        shadow: bool = False,
     ) -> Detection:
         who = entities(event.host, event.user, event.src_ip)
-        finding = self.attribution.attribute(
-            kind=kind,
-            subject=subject,
-            tags=tags,
-            level=level,
-            source=event.source,
-            entities=who,
-            topic=origin.topic,
-            time_ms=event.time_ms,
-            retrospective=retrospective,
-            indicator_type=indicator_type,
+        finding = (
+            None
+            if shadow
+            else self.attribution.attribute(
+                kind=kind,
+                subject=subject,
+                tags=tags,
+                level=level,
+                source=event.source,
+                entities=who,
+                topic=origin.topic,
+                time_ms=event.time_ms,
+                retrospective=retrospective,
+                indicator_type=indicator_type,
+            )
         )
         return Detection.model_validate(
             {
@@ -130,6 +139,7 @@ class DetectionSet:
                 "entities": who,
                 "finding": finding,
                 "retrospective": retrospective,
+                "stage": "shadow" if shadow else "production",
             }
         )
 

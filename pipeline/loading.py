@@ -6,9 +6,11 @@ The same for a starting worker, a reload on SIGHUP, `qorgan detect` and a hunt.
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from detectors.sigma.engine import Engine
 from detectors.triage.attribution import Attribution
 from pipeline.detecting import DetectionSet
 from pipeline.event_list import load_event_list
@@ -16,6 +18,7 @@ from pipeline.indicators import LoadedIndicators, load_indicators
 from pipeline.metrics import Metrics
 from pipeline.rules import LoadedRules, load_rules
 from pipeline.settings import Settings
+from pipeline.stages import Stage, Stages, load_stages
 from schemas.errors import RefusedError
 from schemas.event_list import EventList
 
@@ -28,17 +31,28 @@ class Loaded:
     rules: LoadedRules
     indicators: LoadedIndicators
     event_list: EventList
+    stages: Stages
     seconds: float
 
 
-def load(settings: Settings) -> Loaded:
-    """Read rules, indicators and the event list that the settings name. Raises RefusedError, naming what to mend."""
+def load(settings: Settings, least: Stage = "shadow", pause: Callable[[], None] = lambda: None) -> Loaded:
+    """Read rules, indicators and the event list that the settings name. Raises RefusedError, naming what to mend.
+
+    `least`: rules that have not come so far are checked and not in force. `pause` is called now and then, so that who
+    loads beside a stream can leave it the processor.
+    """
     started = time.monotonic()
-    rules = load_rules(settings.rules, settings.state_dir / "cache", _zone(settings.timezone))
+    zone = _zone(settings.timezone)
+    rules = load_rules(settings.rules, settings.state_dir / "cache", zone, pause)
+    stages = load_stages(settings.stages)
+    kept = stages.kept(rules.rules, least)
+    if len(kept) < len(rules.rules):
+        engine = Engine(kept, zone)
+        rules = replace(rules, engine=engine, rules=engine.rules, revision=engine.revision)
     indicators = load_indicators(settings.indicators)
     event_list = load_event_list(settings.event_list)
-    decide = DetectionSet(rules.engine, indicators.index, Attribution(event_list))
-    return Loaded(decide, rules, indicators, event_list, time.monotonic() - started)
+    decide = DetectionSet(rules.engine, indicators.index, Attribution(event_list), stages.shadow(rules.rules))
+    return Loaded(decide, rules, indicators, event_list, stages, time.monotonic() - started)
 
 
 def _zone(name: str) -> ZoneInfo:
@@ -52,5 +66,6 @@ def _zone(name: str) -> ZoneInfo:
 def count(loaded: Loaded, metrics: Metrics) -> None:
     """Say in the metrics what is in force."""
     metrics["rules_loaded"].set(len(loaded.rules.rules))
+    metrics["rules_shadow"].set(len(loaded.decide.shadow))
     metrics["rules_refused"].set(len(loaded.rules.refused))
     metrics["indicators_loaded"].set(loaded.indicators.count)

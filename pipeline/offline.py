@@ -125,6 +125,7 @@ def row(detection: Detection, file: str) -> dict[str, Any]:
         f"{detection.kind}_id": detection.subject,
         "title": detection.title,
         "level": detection.level,
+        "stage": detection.stage,
         "file": file,
         "line": detection.offset,
         "time": at.replace("+00:00", "Z"),

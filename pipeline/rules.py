@@ -11,7 +11,7 @@ import os
 import stat
 import tempfile
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, tzinfo
@@ -33,6 +33,9 @@ MAX_TOTAL: Final = 256 << 20
 #: Texts that the cache holds, those of other sets included.
 MAX_REMEMBERED: Final = 20_000
 SUFFIXES: Final = (".yml", ".yaml")
+#: Files beside rules that are none: their cases (`pipeline.ruletests`), and SigmaHQ's folder of cases.
+CASES: Final = (".cases.yml", ".cases.yaml")
+CASES_FOLDER: Final = "regression_data"
 
 _READABLE: Final = "Give this user the right to read it, or take it out"
 _CACHE_FILE: Final = "sigma-rules.json"
@@ -54,13 +57,18 @@ class LoadedRules:
     """Every text was known to the cache."""
 
 
-def load_rules(paths: Sequence[Path], cache_dir: Path | None = None, zone: tzinfo = UTC) -> LoadedRules:
+def load_rules(
+    paths: Sequence[Path],
+    cache_dir: Path | None = None,
+    zone: tzinfo = UTC,
+    pause: Callable[[], None] = lambda: None,
+) -> LoadedRules:
     """Load files and folders of rules; none: those we ship. `zone`: the bank's, for parts of times.
 
-    Raises RefusedError when a path is missing, there are too many files, or most of the rules are refused: a worker
-    that runs keeps its set then.
+    `pause` is called after each file. Raises RefusedError when a path is missing, there are too many files, or most of
+    the rules are refused: a worker that runs keeps its set then.
     """
-    loaded = check_rules(paths, cache_dir, zone)
+    loaded = check_rules(paths, cache_dir, zone, pause)
     where = ", ".join(map(str, paths)) or "the rules we ship"
     good, bad = len(loaded.rules), len(loaded.refused)
     if not good and not bad:
@@ -73,11 +81,19 @@ def load_rules(paths: Sequence[Path], cache_dir: Path | None = None, zone: tzinf
     return loaded
 
 
-def check_rules(paths: Sequence[Path], cache_dir: Path | None = None, zone: tzinfo = UTC) -> LoadedRules:
+def check_rules(
+    paths: Sequence[Path],
+    cache_dir: Path | None = None,
+    zone: tzinfo = UTC,
+    pause: Callable[[], None] = lambda: None,
+) -> LoadedRules:
     """The same, however many rules are refused: for looking at them."""
     start = time.monotonic()
     cache = _Cache(cache_dir)
-    loaded = [cache.loaded(name, data) for name, data in _texts(paths)]
+    loaded = []
+    for name, data in _texts(paths):
+        loaded.append(cache.loaded(name, data))
+        pause()
     cache.save()
     rules, doubles = unique(rule for file in loaded for rule in file.rules)
     refused = [refusal for file in loaded for refusal in file.refused] + doubles
@@ -98,7 +114,7 @@ def _texts(paths: Sequence[Path]) -> Iterator[tuple[str, bytes | Refusal]]:
     """Every rule file's name, in a stable order and once, with its bytes or why there are none. Raises RefusedError."""
     if not paths:
         for entry in sorted(resources.files("detectors.sigma").joinpath("rules").iterdir(), key=lambda e: e.name):
-            if entry.name.endswith(SUFFIXES):
+            if _is_rule(entry.name):
                 yield f"shipped/{entry.name}", entry.read_bytes()
         return
     seen: set[tuple[int, int]] = set()
@@ -147,8 +163,12 @@ def _below(folder: Path) -> Iterator[Path]:
         raise RefusedError(f"The rules folder {error.filename} cannot be read: {error.strerror}.")
 
     for root, folders, names in os.walk(folder, onerror=refuse):
-        folders.sort()
-        yield from (Path(root, name) for name in sorted(names) if name.endswith(SUFFIXES))
+        folders[:] = sorted(name for name in folders if name != CASES_FOLDER)
+        yield from (Path(root, name) for name in sorted(names) if _is_rule(name))
+
+
+def _is_rule(name: str) -> bool:
+    return name.endswith(SUFFIXES) and not name.endswith(CASES)
 
 
 class _Cache:

@@ -89,6 +89,9 @@ class Settings(BaseSettings):
     rules: Annotated[tuple[Path, ...], NoDecode] = Field(
         default=(), description="files or folders of Sigma rules; none: those we ship"
     )
+    stages: Path | None = Field(
+        default=None, description="file of the rules' stages: test, shadow, production; none: all in production"
+    )
     indicators: Annotated[tuple[Path, ...], NoDecode] = Field(
         default=(), description="files or folders of indicators (STIX 2.1, CSV)"
     )

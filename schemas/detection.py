@@ -57,6 +57,7 @@ class Detection(BaseModel):
     entities: tuple[str, ...] = Field(default=(), description="resolved entities, type:value")
     finding: FindingRef | None = None
     retrospective: bool = False
+    stage: Literal["shadow", "production"] = Field(default="production", description="shadow: stored, pages nobody")
 
     @property
     def origin(self) -> Origin:

@@ -130,6 +130,8 @@ class RawToDetections:
         self._metrics["batch_records"].labels(topic=batch.topic).observe(len(batch.records))
         for (kind, level), count in Counter((found.kind, found.level) for found in detections).items():
             self._metrics["detections_total"].labels(kind=kind, level=level).inc(count)
+        for level, count in Counter(found.level for found in detections if found.stage == "shadow").items():
+            self._metrics["shadow_detections_total"].labels(level=level).inc(count)
 
 
 def slices(batch: RecordBatch) -> Iterator[RecordBatch]:

@@ -25,6 +25,14 @@ Files = Annotated[
 ]
 
 
+class LeastStage(StrEnum):
+    """Which rules are evaluated: those that have come so far at least."""
+
+    test = "test"
+    shadow = "shadow"
+    production = "production"
+
+
 class Timestamps(StrEnum):
     """Whose time a published record bears."""
 
@@ -41,6 +49,9 @@ def detect(
         list[Path] | None, typer.Option(metavar="PATH", help="indicators: STIX 2.1 or CSV; again for more")
     ] = None,
     topic: Annotated[str, typer.Option(help="judge as records of this raw topic: its format and log source")] = "file",
+    stage: Annotated[
+        LeastStage, typer.Option(help="evaluate rules that have come so far at least")
+    ] = LeastStage.shadow,
     jobs: Annotated[int, typer.Option(min=0, help="processes; 0: as many as the files are worth")] = 0,
     as_json: AsJson = False,
 ) -> None:
@@ -55,7 +66,7 @@ def detect(
     # Its cache of compiled rules is its own: other rules than the worker's, and any folder may be the present one.
     settings = load(state_dir=offline.CACHE, **{name: tuple(paths) for name, paths in named.items() if paths})
     processes = offline.processes(files)
-    loaded = loading.load(settings)
+    loaded = loading.load(settings, stage.value)
     _say_refused(loaded)
     tally = _Tally()
     judged = offline.detect(offline.Judge(settings, loaded.decide, topic), files, jobs or processes)
