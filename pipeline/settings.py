@@ -92,6 +92,18 @@ class Settings(BaseSettings):
     stages: Path | None = Field(
         default=None, description="file of the rules' stages: test, shadow, production; none: all in production"
     )
+    rules_watch: float = Field(
+        default=5.0, ge=0, description="seconds between two looks whether rules have changed; 0: only on SIGHUP"
+    )
+    rules_trial: float = Field(
+        default=300.0, ge=0, description="seconds in which a new set of rules may be rolled back; 0: never"
+    )
+    rules_trial_factor: float = Field(
+        default=10.0, gt=1, description="a new set goes when it finds so many times as much per event as the one before"
+    )
+    rules_trial_failures: int = Field(
+        default=20, ge=1, description="or when its rules raise so often (one rule is off after 10)"
+    )
     indicators: Annotated[tuple[Path, ...], NoDecode] = Field(
         default=(), description="files or folders of indicators (STIX 2.1, CSV)"
     )

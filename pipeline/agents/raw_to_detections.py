@@ -21,10 +21,10 @@ from schemas.event import RecordBatch
 from schemas.identity import Origin, short_hash
 
 if TYPE_CHECKING:
-    from pipeline.detecting import DetectionSet
     from pipeline.metrics import Metrics
     from pipeline.parsers import Reader, Reading
     from pipeline.storing import Storing
+    from pipeline.trial import Detects
 
 #: Few enough that what is parsed of them stays in the processor's cache, enough for one scan to serve many.
 SLICE_RECORDS = 128
@@ -39,12 +39,10 @@ DEAD_LETTER_HEAD = 64 << 10
 
 
 class RawToDetections:
-    """Judges batches of raw records. `rules` may be replaced between two slices by a whole new set."""
+    """Judges batches of raw records."""
 
-    def __init__(
-        self, reader: Reader, rules: DetectionSet, storing: Storing, delivery: Delivery, metrics: Metrics
-    ) -> None:
-        self.rules = rules
+    def __init__(self, reader: Reader, rules: Detects, storing: Storing, delivery: Delivery, metrics: Metrics) -> None:
+        self._rules = rules
         self._reader = reader
         self._storing = storing
         self._delivery = delivery
@@ -75,6 +73,10 @@ class RawToDetections:
         await self._room.acquire()
         self._sending.add(asyncio.create_task(self._deliver(detections, letters, ack)))
 
+    def use(self, rules: Detects) -> None:
+        """Judge by this set from the next slice on."""
+        self._rules = rules
+
     def check(self) -> None:
         """Raise what an earlier delivery failed of. Called by the worker too, so that an idle one stops as well."""
         for task in [task for task in self._sending if task.done()]:
@@ -93,7 +95,7 @@ class RawToDetections:
         started = time.perf_counter()
         reading = self._reader.read(part)
         parsed = time.perf_counter()
-        found = self.rules.detect(part.log, part.topic, part.partition, reading.events)
+        found = self._rules.detect(part.log, part.topic, part.partition, reading.events)
         matched = time.perf_counter()
         stage = self._metrics["stage_seconds_total"]
         stage.labels(stage="parse").inc(parsed - started)

@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
-
-import structlog
-
 from pipeline import memory
 from pipeline.agents.raw_to_detections import RawToDetections
-from pipeline.loading import count, load
+from pipeline.loading import load
 from pipeline.parsers import Reader
+from pipeline.reloading import Reloading
 from pipeline.roles import Ack, Shared
 from pipeline.storing import Storing
 from pipeline.tabulators import EventTabulator
-from schemas.errors import QorganError
+from pipeline.watched import fingerprint
 from schemas.event import RecordBatch
-
-log = structlog.get_logger("ingest")
 
 
 class Ingest:
@@ -26,7 +21,7 @@ class Ingest:
 
     def __init__(self, shared: Shared) -> None:
         settings = shared.settings
-        loaded = load(settings)
+        known, loaded = fingerprint(settings), load(settings)
         self.topics = settings.raw_topics
         reader = Reader(settings)
         self.storing = Storing(
@@ -34,7 +29,7 @@ class Ingest:
         )
         self._agent = RawToDetections(reader, loaded.decide, self.storing, shared.delivery, shared.metrics)
         self._shared = shared
-        count(loaded, shared.metrics)
+        self._reloading = Reloading(settings, loaded, known, self._agent.use, shared.metrics)
 
     async def start(self) -> None:
         memory.arrow_too()
@@ -45,24 +40,15 @@ class Ingest:
 
     async def tick(self) -> None:
         self._agent.check()
+        self._reloading.tick()
 
     async def drain(self) -> None:
         await self._agent.drain()
 
     async def reload(self) -> None:
-        """Build the new set beside the old one and swap it whole, or keep the old one and say why."""
-        reloads = self._shared.metrics["reloads_total"]
-        try:
-            loaded = await asyncio.to_thread(load, self._shared.settings)
-            await asyncio.to_thread(loaded.decide.engine.prepare, self._agent.rules.engine.seen())
-        except QorganError as error:
-            reloads.labels(outcome="refused").inc()
-            log.error(f"The new rules are refused and the old ones stay. {error}")  # noqa: TRY400 - a sentence
-            return
-        self._agent.rules = loaded.decide
-        count(loaded, self._shared.metrics)
-        reloads.labels(outcome="swapped").inc()
-        log.info("new rules in force", revision=loaded.decide.revision, rules=len(loaded.rules.rules))
+        """Read the rules, indicators and the event list anew; what is refused is said, and the old ones stay."""
+        self._reloading.ask()
 
     async def stop(self) -> None:
+        await self._reloading.stop()
         await self.storing.stop(self._shared.settings.stop_timeout / 3)
