@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from pipeline.cli import rulelife
 from pipeline.cli.screen import AsJson, note, show
 from schemas.errors import Exit
 
@@ -57,6 +58,13 @@ def check_rules(
         f"{len(checked.not_carried):,} wait for their log source."
     )
     raise typer.Exit(Exit.REFUSED if checked.refused else Exit.OK)
+
+
+rules.command("test")(rulelife.test)
+rules.command("explain")(rulelife.explain)
+rules.command("stats")(rulelife.stats)
+rules.command("diff")(rulelife.diff)
+rules.command("stages")(rulelife.stages)
 
 
 @indicators.command("add")
