@@ -17,10 +17,12 @@ _UNSAID: Final = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010
 
 def write(file: Path, results: Sequence[Result]) -> None:
     """Write them. Raises RefusedError when the file cannot be."""
-    root = Xml.Element("testsuites", name="qorgan rules test", **_counts(results))
-    for rule in dict.fromkeys(result.rule.id for result in results):
-        own = [result for result in results if result.rule.id == rule]
-        suite = Xml.SubElement(root, "testsuite", name=_said(own[0].rule.title), **_counts(own))
+    by_rule: dict[str, list[Result]] = {}
+    for result in results:
+        by_rule.setdefault(result.rule.id, []).append(result)
+    root = Xml.Element("testsuites", {"name": "qorgan rules test"} | _counts(results))
+    for own in by_rule.values():
+        suite = Xml.SubElement(root, "testsuite", {"name": _said(own[0].rule.title)} | _counts(own))
         for result in own:
             _case(suite, result)
     try:

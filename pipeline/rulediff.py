@@ -63,8 +63,7 @@ def rows(
     for change in changed:
         yield _row(change.word, change.rule, file=change.rule.file)
     old, new = (
-        Engine([rule for change in changed if (rule := side(change)) is not None], zone)
-        for side in (lambda change: change.old, lambda change: change.new)
+        Engine([rule for change in changed if (rule := side(change)) is not None], zone) for side in (_old, _new)
     )
     reader = Reader(settings)
     for file in files:
@@ -75,9 +74,17 @@ def rows(
                 {(events[m.index].offset, m.rule.id): m.rule for m in side.match(events)} for side in (old, new)
             )
             progress(len(lines.numbers))
-            for line, rule in sorted(lost.keys() ^ gained.keys()):
-                word, held = ("lost", lost) if (line, rule) in lost else ("gained", gained)
-                yield _row(word, held[line, rule], file=file, line=line)
+            for place in sorted(lost.keys() ^ gained.keys()):
+                word, held = ("lost", lost) if place in lost else ("gained", gained)
+                yield _row(word, held[place], file=file, line=place[0])
+
+
+def _old(change: Change) -> Rule | None:
+    return change.old
+
+
+def _new(change: Change) -> Rule | None:
+    return change.new
 
 
 def _row(change: str, rule: Rule, *, file: str | Path, line: int | None = None) -> Row:

@@ -13,7 +13,7 @@ Cases lie beside their rule: those of `NAME.yml` in `NAME.cases.yml`.
         file: recording.jsonl                   # beside the cases
         at_least: 3
 
-SigmaHQ's layout is read as well: folders `regression_data` with an `info.yml` and the events as JSON beside it, in which
+SigmaHQ's layout is read as well: folders `regression_data` with an `info.yml` and the events as JSON beside it. Its
 `match_count` is the least, not the exact number.
 """
 
@@ -59,6 +59,10 @@ class SourceSettings(_Frozen):
     service: str = ""
 
 
+#: Records that say themselves what they are.
+AS_IT_SAYS: Final = SourceSettings()
+
+
 class Case(_Frozen):
     """Records, and whether the rule finds them. A text is a record as it is, a mapping is one in JSON."""
 
@@ -79,7 +83,7 @@ class Case(_Frozen):
 class CaseFile(_Frozen):
     """The cases beside one rule file."""
 
-    source: SourceSettings = SourceSettings()
+    source: SourceSettings = AS_IT_SAYS
     cases: Annotated[tuple[Case, ...], Field(min_length=1)]
 
 
@@ -92,7 +96,7 @@ class Asked:
     where: Path
     least: int
     records: tuple[bytes, ...] = ()
-    source: SourceSettings = SourceSettings()
+    source: SourceSettings = AS_IT_SAYS
     fault: str = ""
     """Why it cannot be carried out."""
 
@@ -219,7 +223,7 @@ def _of_info(path: Path) -> Iterator[Asked]:
         for rule in [file.stem.lower()] if file.stem.lower() in ids else ids:
             try:
                 yield Asked(rule, name, path, least, tuple(_values(file)))
-            except (OSError, ValueError):
+            except (RefusedError, ValueError):
                 fault = f"{file.name} is missing beside it, or holds no JSON: convert the recording"
                 yield Asked(rule, name, path, least, fault=fault)
 

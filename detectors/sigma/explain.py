@@ -87,7 +87,7 @@ class Explainer:
 
 
 def selection_nodes(name: str, tree: Node) -> dict[bytes, str]:
-    """The nodes by which a selection is known again in a condition: its own, and the parts that are joined to others."""
+    """The nodes by which a selection is known again in a condition: its own, and those that are joined to others."""
     parts = tree[1:] if tree[0] in ("and", "or") else []
     return {orjson.dumps(node): name for node in (*parts, tree)}
 

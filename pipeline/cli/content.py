@@ -25,7 +25,8 @@ def check_rules(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Load rules as a worker would, and name those that are refused, or whose log source no parser gives.
+    """Load rules as a worker would, and name those that are refused, or whose log source no parser gives; and the ids
+    in QORGAN_STAGES that no rule has.
 
     Exit code 0: all are in force; 3: at least one is refused.
     """
@@ -34,6 +35,7 @@ def check_rules(
     from pipeline import rules as loading
     from pipeline.offline import CACHE
     from pipeline.settings import load
+    from pipeline.stages import load_stages
 
     settings = load()
     checked = loading.check_rules(tuple(paths or settings.rules), CACHE / "cache", ZoneInfo(settings.timezone))
@@ -51,6 +53,16 @@ def check_rules(
         }
         for rule in checked.not_carried
     ]
+    rows += [
+        {
+            "state": "unknown",
+            "file": str(settings.stages),
+            "line": None,
+            "reason": f"it names the rule {name}, which there is not",
+            "do": "take it out, or name the rule's id",
+        }
+        for name in load_stages(settings.stages).unknown(checked.rules)
+    ]
     if rows:
         show(rows, ("state", "file", "line", "reason", "do"), as_json, "Rules to look at")
     note(
@@ -60,7 +72,7 @@ def check_rules(
     raise typer.Exit(Exit.REFUSED if checked.refused else Exit.OK)
 
 
-rules.command("test")(rulelife.test)
+rules.command("test")(rulelife.judge)
 rules.command("explain")(rulelife.explain)
 rules.command("stats")(rulelife.stats)
 rules.command("diff")(rulelife.diff)

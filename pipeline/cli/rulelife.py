@@ -16,7 +16,7 @@ Paths = Annotated[
 Topic = Annotated[str, typer.Option(help="read as records of this raw topic: its format and log source")]
 
 
-def test(
+def judge(
     paths: Paths = None,
     cases: Annotated[
         list[Path] | None, typer.Option(metavar="DIR", help="folder of cases in SigmaHQ's layout; again for more")
@@ -68,10 +68,10 @@ def test(
         show(found, ("state", "case", "reason", "title", "file"), as_json, "Cases")
     for refusal in loaded.refused[:20]:
         note(f"refused: {refusal}")
-    with_cases = len({result.rule.id for result in results})
+    having = len({result.rule.id for result in results})
     note(
-        f"{len(results):,} cases of {with_cases:,} rules: {len(results) - len(failed):,} passed, {len(failed):,} failed. "
-        f"{len(loaded.rules) - with_cases:,} rules have no case, {len(loaded.refused):,} are refused."
+        f"{len(results):,} cases of {having:,} rules: {len(results) - len(failed):,} passed, {len(failed):,} failed. "
+        f"{len(loaded.rules) - having:,} rules have no case, {len(loaded.refused):,} are refused."
     )
     if failed or loaded.refused or (strict and bare):
         raise typer.Exit(Exit.REFUSED)
