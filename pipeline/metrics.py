@@ -56,7 +56,9 @@ METRICS: tuple[Metric, ...] = (
     Metric("rules_shadow", "gauge", "Of these, rules in shadow: they detect and page nobody"),
     Metric("rules_off", "gauge", "Of these, rules that raised too often and are off until the next set"),
     Metric("rule_failures_total", "counter", "Exceptions in rules; the log names them"),
-    Metric("rule_tries_total", "counter", "Evaluations by rule; the busiest by id, the rest as `other`", ("rule",)),
+    Metric(
+        "rule_tries_total", "counter", "Evaluations by rule, estimated; the busiest by id, the rest `other`", ("rule",)
+    ),
     Metric("rule_hits_total", "counter", "Matches by rule; the busiest by id, the rest as `other`", ("rule",)),
     Metric("shadow_detections_total", "counter", "Of the detections delivered, those of rules in shadow", ("level",)),
     Metric("rules_refused", "gauge", "Sigma rules that could not be compiled"),
