@@ -141,6 +141,10 @@ class Reloading:
             self._outcome("refused")
             log.error(f"The new rules are refused and the old ones stay. {error}")  # noqa: TRY400 - a sentence
             return
+        except Exception as error:  # a fault of ours that these files bring out; the stream does not stop for it
+            self._outcome("refused")
+            log.exception("The new rules cannot be built and the old ones stay.", error=type(error).__name__)
+            return
         self._swap(loaded, self._clock() - started)
 
     def _load(self) -> Loaded:

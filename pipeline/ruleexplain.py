@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import asdict
+from importlib import resources
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -20,7 +21,7 @@ from detectors.sigma.rule import Rule
 from pipeline import recordings
 from pipeline.offline import CACHE, near_ms, read
 from pipeline.parsers import Reader
-from pipeline.rules import check_rules
+from pipeline.rules import SHIPPED, check_rules
 from pipeline.settings import Settings
 from schemas.errors import RefusedError
 from schemas.event import Event
@@ -108,9 +109,12 @@ def _selections(rule: Rule) -> dict[bytes, str]:
     """Which node of the condition is which selection, where the rule's file still says so."""
     found: dict[bytes, str] = {}
     try:
-        documents = list(yaml.safe_load_all(Path(rule.file).read_text(encoding="utf-8-sig")))
+        folder, _, name = rule.file.rpartition("/")
+        shipped = resources.files("detectors.sigma").joinpath("rules", name)
+        file = shipped if folder == SHIPPED else Path(rule.file)
+        documents = list(yaml.safe_load_all(file.read_text(encoding="utf-8-sig")))
     except (OSError, UnicodeDecodeError, yaml.YAMLError):
-        return found  # a rule that we ship lies in the package; its parts go unnamed
+        return found  # changed since it was loaded: its parts go unnamed
     for document in documents:
         if len(documents) > 1 and str(document.get("id", "")).lower() != rule.id:
             continue

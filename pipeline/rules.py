@@ -33,6 +33,8 @@ MAX_TOTAL: Final = 256 << 20
 #: Texts that the cache holds, those of other sets included.
 MAX_REMEMBERED: Final = 20_000
 SUFFIXES: Final = (".yml", ".yaml")
+#: The folder's name in a rule's `file`, for those in the package.
+SHIPPED: Final = "shipped"
 #: Files beside rules that are none: their cases (`pipeline.ruletests`), and SigmaHQ's folder of cases.
 CASES: Final = (".cases.yml", ".cases.yaml")
 CASES_FOLDER: Final = "regression_data"
@@ -115,7 +117,7 @@ def _texts(paths: Sequence[Path]) -> Iterator[tuple[str, bytes | Refusal]]:
     if not paths:
         for entry in sorted(resources.files("detectors.sigma").joinpath("rules").iterdir(), key=lambda e: e.name):
             if _is_rule(entry.name):
-                yield f"shipped/{entry.name}", entry.read_bytes()
+                yield f"{SHIPPED}/{entry.name}", entry.read_bytes()
         return
     seen: set[tuple[int, int]] = set()
     total = 0

@@ -165,6 +165,39 @@ def test_what_the_process_of_its_own_refuses_is_refused(scene: Scene) -> None:
     asyncio.run(run())
 
 
+def test_a_fault_of_ours_while_building_leaves_the_running_set(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: Any, **__: Any) -> Any:
+        raise TypeError
+
+    async def run() -> None:
+        reloading = await scene.start()
+        scene.write(1, NOISY)
+        monkeypatch.setattr(loading, "load", fail)
+        reloading.ask()
+        await scene.settle(reloading, refused=1)
+        assert scene.judge(usual(1, rare=1)) == 1
+        await reloading.stop()
+
+    asyncio.run(run())
+
+
+def test_stopping_gives_up_what_is_being_built(scene: Scene) -> None:
+    async def endless() -> None:
+        await asyncio.Event().wait()
+
+    scene.before = endless
+
+    async def run() -> None:
+        reloading = await scene.start()
+        reloading.ask()
+        reloading.tick()
+        await asyncio.sleep(0)
+        await asyncio.wait_for(reloading.stop(), 5)
+        assert scene.outcomes() == {}
+
+    asyncio.run(run())
+
+
 def test_a_set_that_floods_is_rolled_back_and_not_tried_again_until_the_files_change(
     scene: Scene, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -99,8 +99,10 @@ def test_explain_takes_an_id_a_title_a_file_and_standard_input(
 ) -> None:
     file = write(tmp_path / "rules")
     write(tmp_path / "rules", 2)
-    monkeypatch.setenv("QORGAN_RULES", str(tmp_path / "rules"))
     sent = record(tmp_path)
+    assert call("rules", "explain", "Root logs in over SSH", sent) == 1
+    assert "[accepted] message matches" in capsys.readouterr().out, "a rule that we ship, by its selections too"
+    monkeypatch.setenv("QORGAN_RULES", str(tmp_path / "rules"))
     for rule in (ID, "rule 1", str(file)):
         capsys.readouterr()
         assert call("rules", "explain", rule, sent, "--json") == 0
