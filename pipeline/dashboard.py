@@ -49,6 +49,7 @@ ROWS: tuple[tuple[str, tuple[str, ...]], ...] = (
             "dropped_rows_total",
         ),
     ),
+    ("What is suppressed", ("suppressed_total", "suppressions")),
     ("Rules and indicators", ("rules_loaded", "rules_refused", "indicators_loaded", "reloads_total")),
     ("Rules' life", ("rules_shadow", "rules_off", "rule_failures_total", "shadow_detections_total")),
     ("Rules' work", ("rule_tries_total", "rule_hits_total")),

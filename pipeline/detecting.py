@@ -9,10 +9,11 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from detectors.ioc.match import IndicatorIndex
 from detectors.sigma.engine import Engine
+from detectors.sigma.suppress import NO_SUPPRESSIONS, Suppressions
 from detectors.triage.attribution import Attribution
 from enrichers.identity import entities
 from schemas.detection import Detection, detection_id
@@ -24,6 +25,22 @@ MAX_MATCHED_FIELDS = 20
 MAX_MATCHED_CHARS = 1_000
 
 
+class Hidden(NamedTuple):
+    """A rule that was found in a record and is in no detection, and the suppression that hides it. No payload."""
+
+    rule: str
+    suppression: str
+    origin: Origin
+    time_ms: int
+
+
+class Judgement(NamedTuple):
+    """What is found in some events, and what was found and is suppressed."""
+
+    detections: list[Detection]
+    hidden: list[Hidden]
+
+
 @dataclass(frozen=True, slots=True)
 class DetectionSet:
     """Everything that decides what is found, at one revision."""
@@ -31,6 +48,7 @@ class DetectionSet:
     engine: Engine
     indicators: IndicatorIndex
     attribution: Attribution
+    suppressions: Suppressions = NO_SUPPRESSIONS
     shadow: frozenset[str] = frozenset()
     """Ids of rules that detect and page nobody: their detections belong to no finding."""
 
@@ -42,8 +60,13 @@ class DetectionSet:
 
     def detect(self, log: str, topic: str, partition: int, events: Sequence[Event]) -> list[Detection]:
         """All detections in these events of one partition, in the events' order."""
+        return self.judge(log, topic, partition, events).detections
+
+    def judge(self, log: str, topic: str, partition: int, events: Sequence[Event]) -> Judgement:
+        """The same, and what suppressions hide."""
         found: list[tuple[int, Detection]] = []
-        for match in self.engine.match(events):
+        matches, hiding = self.suppressions.split(self.engine.match(events), events)
+        for match in matches:
             rule, event = match.rule, events[match.index]
             made = self._make(
                 "rule",
@@ -62,7 +85,12 @@ class DetectionSet:
             origin = Origin(log, topic, partition, events[hit.index].offset)
             found.append((hit.index, self.of_indicator(origin, events[hit.index], hit.indicator, hit.observable)))
         found.sort(key=lambda pair: pair[0])
-        return [made for _, made in found]
+        hidden = []
+        for match, suppression in hiding:
+            event = events[match.index]
+            at = Origin(log, topic, partition, event.offset)
+            hidden.append(Hidden(match.rule.id, suppression.id, at, event.time_ms))
+        return Judgement([made for _, made in found], hidden)
 
     def of_indicator(
         self, origin: Origin, event: Event, indicator: Any, observable: Any, *, retrospective: bool = False

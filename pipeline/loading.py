@@ -19,6 +19,7 @@ from pipeline.metrics import Metrics
 from pipeline.rules import LoadedRules, load_rules
 from pipeline.settings import Settings
 from pipeline.stages import Stage, Stages, load_stages
+from pipeline.tuning import read_tuning
 from schemas.errors import RefusedError
 from schemas.event_list import EventList
 
@@ -43,7 +44,7 @@ def load(settings: Settings, least: Stage = "shadow", pause: Callable[[], None] 
     """
     started = time.monotonic()
     zone = _zone(settings.timezone)
-    rules = load_rules(settings.rules, settings.state_dir / "cache", zone, pause)
+    rules = load_rules(settings.rules, settings.state_dir / "cache", zone, read_tuning(settings), pause)
     stages = load_stages(settings.stages)
     kept = stages.kept(rules.rules, least)
     if len(kept) < len(rules.rules):
@@ -51,7 +52,8 @@ def load(settings: Settings, least: Stage = "shadow", pause: Callable[[], None] 
         rules = replace(rules, engine=engine, rules=engine.rules, revision=engine.revision)
     indicators = load_indicators(settings.indicators)
     event_list = load_event_list(settings.event_list)
-    decide = DetectionSet(rules.engine, indicators.index, Attribution(event_list), stages.shadow(rules.rules))
+    shadow = stages.shadow(rules.rules)
+    decide = DetectionSet(rules.engine, indicators.index, Attribution(event_list), rules.suppressions, shadow)
     return Loaded(decide, rules, indicators, event_list, stages, time.monotonic() - started)
 
 

@@ -62,6 +62,8 @@ METRICS: tuple[Metric, ...] = (
     Metric("rule_hits_total", "counter", "Matches by rule; the busiest by id, the rest as `other`", ("rule",)),
     Metric("shadow_detections_total", "counter", "Of the detections delivered, those of rules in shadow", ("level",)),
     Metric("rules_refused", "gauge", "Sigma rules that could not be compiled"),
+    Metric("suppressions", "gauge", "Filters and disabled rules: in_force, expired, refused", ("state",)),
+    Metric("suppressed_total", "counter", "Matches of a rule that a suppression hid", ("rule", "suppression")),
     Metric("indicators_loaded", "gauge", "Indicators in force"),
     Metric("reloads_total", "counter", "Reloads of rules, indicators and event list", ("outcome",)),
     Metric("findings_total", "counter", "Findings handed to triage", ("item",)),

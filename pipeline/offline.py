@@ -23,7 +23,7 @@ from schemas.detection import Detection
 from schemas.event import RecordBatch
 
 if TYPE_CHECKING:  # `qorgan publish` reads times and needs no engine
-    from pipeline.detecting import DetectionSet
+    from pipeline.detecting import DetectionSet, Hidden
 
 #: The state of the offline commands: what rules compile to.
 CACHE = Path("~/.cache/qorgan").expanduser()
@@ -45,12 +45,14 @@ class Line(NamedTuple):
 
 
 class Judged(NamedTuple):
-    """What some lines of one file gave: rows for people and programs, and (line, reason) of what is no event."""
+    """What some lines of one file gave: rows for people and programs, (line, reason) of what is no event, and what
+    suppressions hid."""
 
     file: str
     lines: int
     detections: list[dict[str, Any]]
     unparsed: list[tuple[int, str]]
+    hidden: list[Hidden]
 
 
 class Judge:
@@ -64,12 +66,13 @@ class Judge:
     def __call__(self, file: str, lines: recordings.Lines, near_ms: int) -> Judged:
         """Judge consecutive lines of a file that was last written at `near_ms`."""
         reading = read(self._reader, self._topic, lines, near_ms)
-        found = self._decide.detect(LOG, self._topic, 0, reading.events)
+        found, hidden = self._decide.judge(LOG, self._topic, 0, reading.events)
         return Judged(
             file,
             len(lines.numbers),
             [row(detection, file) for detection in found],
             [(letter.offset, letter.reason) for letter in reading.dead],
+            hidden,
         )
 
 
@@ -120,7 +123,6 @@ def processes(files: Sequence[str]) -> int:
 
 def row(detection: Detection, file: str) -> dict[str, Any]:
     """A detection as `qorgan detect` prints it; `line` counts from 1, `time` is ISO 8601 in UTC."""
-    at = datetime.fromtimestamp(detection.time / 1000, UTC).isoformat(timespec="milliseconds")
     return {
         f"{detection.kind}_id": detection.subject,
         "title": detection.title,
@@ -128,13 +130,18 @@ def row(detection: Detection, file: str) -> dict[str, Any]:
         "stage": detection.stage,
         "file": file,
         "line": detection.offset,
-        "time": at.replace("+00:00", "Z"),
+        "time": iso(detection.time),
         "host": detection.host,
         "user": detection.user,
         "tags": detection.tags,
         "item": detection.finding.item if detection.finding else "",
         "matched": detection.matched,
     }
+
+
+def iso(time_ms: int) -> str:
+    """A time as these commands print it, UTC."""
+    return datetime.fromtimestamp(time_ms / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 _judge: Judge | None = None

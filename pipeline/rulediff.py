@@ -1,6 +1,7 @@
 """`qorgan rules diff OLD NEW --over FILES`: which rules changed, and what is found no more, or newly.
 
-Only rules that changed are evaluated: of one whose revision is the same, so are the hits.
+Only rules that changed are evaluated: of one whose revision is the same, so are the hits. A revision covers the filters
+and placeholders that apply, and a hit that is suppressed is none.
 """
 
 from __future__ import annotations
@@ -12,10 +13,12 @@ from typing import Any, Final, NamedTuple
 
 from detectors.sigma.engine import Engine
 from detectors.sigma.rule import Rule
+from detectors.sigma.suppress import Suppressions
 from pipeline import recordings
 from pipeline.offline import near_ms, read
 from pipeline.parsers import Reader
 from pipeline.settings import Settings
+from schemas.event import Event
 
 Row = dict[str, Any]
 #: What a row may say.
@@ -53,13 +56,17 @@ def changes(old: Sequence[Rule], new: Sequence[Rule]) -> list[Change]:
 
 def rows(
     changed: Sequence[Change],
+    hiding: tuple[Suppressions, Suppressions],
     settings: Settings,
     files: Sequence[str],
     topic: str,
     zone: tzinfo,
     progress: Callable[[int], None],
 ) -> Iterator[Row]:
-    """A row a changed rule, then one for each hit that is gained or lost, with file and line."""
+    """A row a changed rule, then one for each hit that is gained or lost, with file and line.
+
+    `hiding`: the suppressions of the old set and of the new.
+    """
     for change in changed:
         yield _row(change.word, change.rule, file=change.rule.file)
     old, new = (
@@ -70,13 +77,17 @@ def rows(
         near = near_ms(file)
         for lines in recordings.read(file):
             events = read(reader, topic, lines, near).events
-            lost, gained = (
-                {(events[m.index].offset, m.rule.id): m.rule for m in side.match(events)} for side in (old, new)
-            )
+            lost, gained = (_hits(*side, events) for side in zip((old, new), hiding, strict=True))
             progress(len(lines.numbers))
             for place in sorted(lost.keys() ^ gained.keys()):
                 word, held = ("lost", lost) if place in lost else ("gained", gained)
                 yield _row(word, held[place], file=file, line=place[0])
+
+
+def _hits(engine: Engine, hiding: Suppressions, events: Sequence[Event]) -> dict[tuple[int, str], Rule]:
+    """(line, rule id) → the rule."""
+    kept, _ = hiding.split(engine.match(events), events)
+    return {(events[match.index].offset, match.rule.id): match.rule for match in kept}
 
 
 def _old(change: Change) -> Rule | None:

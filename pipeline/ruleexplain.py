@@ -23,6 +23,7 @@ from pipeline.offline import CACHE, near_ms, read
 from pipeline.parsers import Reader
 from pipeline.rules import SHIPPED, check_rules
 from pipeline.settings import Settings
+from pipeline.tuning import read_tuning
 from schemas.errors import RefusedError
 from schemas.event import Event
 
@@ -56,7 +57,8 @@ def explain(settings: Settings, wanted: str, record: str, topic: str) -> dict[st
 def find(settings: Settings, wanted: str) -> Rule:
     """The rule of that id, title or file. Raises RefusedError when there is none, several, or it is refused."""
     file = Path(wanted)
-    checked = check_rules((file,) if file.is_file() else settings.rules, CACHE / "cache", ZoneInfo(settings.timezone))
+    paths, zone = (file,) if file.is_file() else settings.rules, ZoneInfo(settings.timezone)
+    checked = check_rules(paths, CACHE / "cache", zone, read_tuning(settings))
     found = list(checked.rules)
     if file.is_file():
         if not found:

@@ -22,9 +22,13 @@ from typing import Any, Final
 import orjson
 
 from detectors.sigma.engine import Engine
-from detectors.sigma.load import MAX_BYTES, Loaded, load, unique
+from detectors.sigma.filters import Account, Filter
+from detectors.sigma.load import MAX_BYTES, Loaded, load
+from detectors.sigma.placeholders import Waiting
 from detectors.sigma.routing import carried
 from detectors.sigma.rule import NODES_VERSION, LogSource, Refusal, Rule
+from detectors.sigma.suppress import NO_SUPPRESSIONS, Suppressions
+from pipeline.tuning import NO_TUNING, Change, Tuning, tune
 from schemas.errors import RefusedError
 from schemas.severity import Severity
 
@@ -57,22 +61,29 @@ class LoadedRules:
     seconds: float
     from_cache: bool
     """Every text was known to the cache."""
+    suppressions: Suppressions = NO_SUPPRESSIONS
+    changes: tuple[Change, ...] = ()
+    """The placeholders that rules in force are filled with."""
 
 
 def load_rules(
     paths: Sequence[Path],
     cache_dir: Path | None = None,
     zone: tzinfo = UTC,
+    tuning: Tuning = NO_TUNING,
     pause: Callable[[], None] = lambda: None,
 ) -> LoadedRules:
     """Load files and folders of rules; none: those we ship. `zone`: the bank's, for parts of times.
 
-    `pause` is called after each file. Raises RefusedError when a path is missing, there are too many files, or most of
-    the rules are refused: a worker that runs keeps its set then.
+    `tuning`: what the site adds to them, placeholders' values and suppressions. `pause` is called after each file.
+
+    Raises RefusedError when a path is missing, there are too many files, or most of the rules are refused: a worker
+    that runs keeps its set then.
     """
-    loaded = check_rules(paths, cache_dir, zone, pause)
+    loaded = check_rules(paths, cache_dir, zone, tuning, pause)
     where = ", ".join(map(str, paths)) or "the rules we ship"
-    good, bad = len(loaded.rules), len(loaded.refused)
+    # A filter that does not apply is no reason to go without the rules.
+    good, bad = len(loaded.rules), len(loaded.refused) - len(loaded.suppressions.refused)
     if not good and not bad:
         raise RefusedError(f"{where}: there is no rule file (*.yml, *.yaml) in it. Name a folder of Sigma rules.")
     if bad > good:
@@ -87,6 +98,7 @@ def check_rules(
     paths: Sequence[Path],
     cache_dir: Path | None = None,
     zone: tzinfo = UTC,
+    tuning: Tuning = NO_TUNING,
     pause: Callable[[], None] = lambda: None,
 ) -> LoadedRules:
     """The same, however many rules are refused: for looking at them."""
@@ -97,18 +109,20 @@ def check_rules(
         loaded.append(cache.loaded(name, data))
         pause()
     cache.save()
-    rules, doubles = unique(rule for file in loaded for rule in file.rules)
-    refused = [refusal for file in loaded for refusal in file.refused] + doubles
+    tuned = tune(loaded, tuning, zone)
+    rules = tuned.rules
     engine = Engine(rules, zone)
     return LoadedRules(
         engine=engine,
         rules=engine.rules,
-        refused=tuple(refused),
+        refused=tuned.refused,
         not_carried=tuple(rule for rule in rules if not carried(rule.logsource)),
         revision=engine.revision,
         files=len(loaded),
         seconds=time.monotonic() - start,
         from_cache=not cache.changed,
+        suppressions=tuned.suppressions,
+        changes=tuned.changes,
     )
 
 
@@ -230,22 +244,58 @@ class _Cache:
 
 
 def _packed(loaded: Loaded) -> list[Any]:
-    rules = [
-        [r.id, r.title, int(r.level), r.tags, list(r.logsource), r.status, r.revision, r.condition.decode()]
-        for r in loaded.rules
+    return [
+        [_packed_rule(rule) for rule in loaded.rules],
+        [list(refusal[1:]) for refusal in loaded.refused],
+        [[line, *_packed_rule(rule)] for rule, line in loaded.waiting],
+        [
+            [f.id, f.title, list(f.logsource), f.rules, list(f.account), f.revision, f.line, f.condition.decode()]
+            for f in loaded.filters
+        ],
+        [list(refusal[1:]) for refusal in loaded.refused_filters],
+        loaded.correlation_names,
     ]
-    return [rules, [list(refusal[1:]) for refusal in loaded.refused]]
+
+
+def _packed_rule(r: Rule) -> list[Any]:
+    return [r.id, r.title, int(r.level), r.tags, list(r.logsource), r.status, r.revision, r.condition.decode(), r.name]
 
 
 def _unpacked(entry: Any, name: str) -> Loaded | None:
     try:
-        rules = tuple(
-            Rule(id_, title, Severity(level), tuple(tags), LogSource(*source), status, revision, name, tree.encode())
-            for id_, title, level, tags, source, status, revision, tree in entry[0]
+        rules, refused, waiting, filters, refused_filters, correlations = entry
+        return Loaded(
+            tuple(_unpacked_rule(name, *rule) for rule in rules),
+            tuple(Refusal(name, *refusal) for refusal in refused),
+            waiting=tuple(Waiting(_unpacked_rule(name, *rule), line) for line, *rule in waiting),
+            filters=tuple(_unpacked_filter(name, *said) for said in filters),
+            refused_filters=tuple(Refusal(name, *refusal) for refusal in refused_filters),
+            correlation_names=tuple(correlations),
         )
-        return Loaded(rules, tuple(Refusal(name, *refusal) for refusal in entry[1]))
     except (AttributeError, IndexError, TypeError, ValueError):
         return None
+
+
+def _unpacked_rule(
+    file: str,
+    id_: str,
+    title: str,
+    level: int,
+    tags: Any,
+    source: Any,
+    status: str,
+    revision: str,
+    tree: str,
+    name: str,
+) -> Rule:
+    made = LogSource(*source)
+    return Rule(id_, title, Severity(level), tuple(tags), made, status, revision, file, tree.encode(), name)
+
+
+def _unpacked_filter(
+    file: str, id_: str, title: str, source: Any, rules: Any, said: Any, revision: str, line: int, tree: str
+) -> Filter:
+    return Filter(id_, title, LogSource(*source), tuple(rules), Account(*said), revision, file, line, tree.encode())
 
 
 __all__ = ["LoadedRules", "check_rules", "load_rules"]

@@ -108,6 +108,11 @@ class Settings(BaseSettings):
         default=(), description="files or folders of indicators (STIX 2.1, CSV)"
     )
     event_list: Path | None = Field(default=None, description="the mandated event list; none: the one we ship")
+    suppressions: Path | None = Field(default=None, description="file of disabled rules: who, why, until when")
+    placeholders: Path | None = Field(
+        default=None, description="file or folder of the values of rules' placeholders (%name%)"
+    )
+    assets: Path | None = Field(default=None, description="list of assets (CSV) that placeholders may take values from")
     timezone: str = Field(default="Asia/Almaty", description="the bank's time zone, for people and for RFC 3164")
 
     state_dir: Path = Field(default=Path("var"), description="folder of the journal, caches and private temporaries")

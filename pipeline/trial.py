@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from typing import Final, NamedTuple, Protocol
 
 from detectors.sigma.engine import Engine
-from pipeline.detecting import DetectionSet
-from schemas.detection import Detection
+from detectors.sigma.suppress import Suppressions
+from pipeline.detecting import DetectionSet, Judgement
 from schemas.event import Event
 
 #: Fewer events tell nothing of a rate, of either set.
@@ -26,7 +26,9 @@ LEAST_RATE: Final = 0.001
 class Detects(Protocol):
     """What judges events: a set, or one on trial."""
 
-    def detect(self, log: str, topic: str, partition: int, events: Sequence[Event]) -> list[Detection]: ...
+    @property
+    def suppressions(self) -> Suppressions: ...
+    def judge(self, log: str, topic: str, partition: int, events: Sequence[Event]) -> Judgement: ...
 
 
 class Counted(NamedTuple):
@@ -72,14 +74,19 @@ class OnTrial:
     broken: str = ""
     """The kind of the error with which the new set failed; empty while it judges."""
 
-    def detect(self, log: str, topic: str, partition: int, events: Sequence[Event]) -> list[Detection]:
+    @property
+    def suppressions(self) -> Suppressions:
+        """Those of the set that judges."""
+        return self.proven.suppressions if self.broken else self.new.suppressions
+
+    def judge(self, log: str, topic: str, partition: int, events: Sequence[Event]) -> Judgement:
         """As the new set's; as the proven one's from the moment at which the new one cannot."""
         if not self.broken:
             try:
-                return self.new.detect(log, topic, partition, events)
+                return self.new.judge(log, topic, partition, events)
             except Exception as error:
                 self.broken = type(error).__name__
-        return self.proven.detect(log, topic, partition, events)
+        return self.proven.judge(log, topic, partition, events)
 
     def verdict(self, bounds: Bounds) -> str | None:
         """Why the new set must go, or None."""

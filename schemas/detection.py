@@ -32,7 +32,7 @@ class Detection(BaseModel):
     id: str
     kind: Literal["rule", "indicator"]
     subject: str = Field(description="the rule's or the indicator's id")
-    revision: str = Field(description="hash of the rule's source text, or the indicator's revision")
+    revision: str = Field(description="hash of the rule's source text and configuration, or the indicator's revision")
     title: str
     level: Literal["informational", "low", "medium", "high", "critical"]
     tags: tuple[str, ...] = ()

@@ -11,6 +11,7 @@ import yaml
 
 from detectors.sigma.engine import Engine
 from detectors.sigma.load import load
+from detectors.sigma.placeholders import fill
 from detectors.sigma.rule import LogSource, Node, Rule
 from schemas.event import Event, Format, Source
 from schemas.severity import Severity
@@ -44,10 +45,10 @@ def rule(detection: Mapping[str, Any], /, **also: Any) -> Rule:
 
 
 def refusal(detection: Mapping[str, Any], /, **also: Any) -> str:
-    """The sentence with which a rule is refused."""
+    """The sentence with which a rule is refused, where no placeholder has values."""
     loaded = load("test.yml", rule_text(detection, **also))
     assert not loaded.rules
-    return str(loaded.refused[0])
+    return str([*loaded.refused, *fill(loaded.waiting, {})[1]][0])
 
 
 def tree_rule(tree: Node, number: int = 0) -> Rule:

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any, Final
 import orjson
 import yaml
 
+from detectors.sigma.filters import Filter, FilterError, as_rule, of_rule
+from detectors.sigma.placeholders import Waiting, awaited
 from detectors.sigma.rule import LogSource, Refusal, Rule
 from schemas.identity import long_hash, short_hash
 from schemas.severity import Severity
@@ -40,6 +42,11 @@ class Loaded:
 
     rules: tuple[Rule, ...]
     refused: tuple[Refusal, ...]
+    waiting: tuple[Waiting, ...] = ()
+    filters: tuple[Filter, ...] = ()
+    refused_filters: tuple[Refusal, ...] = ()
+    correlation_names: tuple[str, ...] = ()
+    """Ids and names of what is a correlation: a filter that names one is told so."""
 
 
 class _RefusedError(Exception):
@@ -53,16 +60,38 @@ class _RefusedError(Exception):
 def load(name: str, data: bytes) -> Loaded:
     """Read one rule file. Never raises for what stands in it."""
     rules: list[Rule] = []
+    waiting: list[Waiting] = []
     refused: list[Refusal] = []
+    filters: list[Filter] = []
+    refused_filters: list[Refusal] = []
+    correlations: list[str] = []
     try:
         for number, (document, lines) in enumerate(_documents(data)):
+            correlations += _correlation_names(document)
+            is_filter = isinstance(document, dict) and "filter" in document
             try:
-                rules.append(_rule(name, data, number, document, lines))
+                if is_filter:
+                    filters.append(_filter(name, data, number, document, lines))
+                    continue
+                rule = _rule(name, data, number, document, lines)
+                if awaited(rule.tree):
+                    waiting.append(Waiting(rule, lines["detection"]))
+                else:
+                    rules.append(rule)
             except _RefusedError as refusal:
-                refused.append(Refusal(name, refusal.line, refusal.reason, refusal.todo))
+                (refused_filters if is_filter else refused).append(
+                    Refusal(name, refusal.line, refusal.reason, refusal.todo)
+                )
     except _RefusedError as refusal:
         refused.append(Refusal(name, refusal.line, refusal.reason, refusal.todo))
-    return Loaded(tuple(rules), tuple(refused))
+    return Loaded(
+        tuple(rules),
+        tuple(refused),
+        waiting=tuple(waiting),
+        filters=tuple(filters),
+        refused_filters=tuple(refused_filters),
+        correlation_names=tuple(correlations),
+    )
 
 
 def unique(rules: Iterable[Rule]) -> tuple[list[Rule], list[Refusal]]:
@@ -191,7 +220,24 @@ def _rule(name: str, data: bytes, number: int, document: Any, lines: _Lines) -> 
         revision=short_hash("rule", content, number),
         file=name,
         condition=orjson.dumps(said.tree),
+        name=said.name,
     )
+
+
+def _filter(name: str, data: bytes, number: int, document: dict[Any, Any], lines: _Lines) -> Filter:
+    """A filter's selections are read as a rule's. Raises _RefusedError."""
+    line = lines["filter"]
+    try:
+        rule = _rule(name, data, number, as_rule(document), {**lines, "detection": line})
+        return of_rule(rule, document, line)
+    except FilterError as error:
+        raise _RefusedError(lines.get(error.key, line), str(error), error.todo) from None
+
+
+def _correlation_names(document: Any) -> list[str]:
+    if not isinstance(document, dict) or "correlation" not in document:
+        return []
+    return [said.strip() for key in ("id", "name") if isinstance(said := document.get(key), str)]
 
 
 def _place(reason: str, lines: _Lines) -> int:
@@ -207,9 +253,6 @@ def _refuse_other_kinds(document: dict[Any, Any], lines: _Lines) -> None:
     if "correlation" in document:
         todo = "Correlations come with a later version; until then keep such files elsewhere"
         raise _RefusedError(lines.get("correlation", lines[""]), "it is a correlation", todo)
-    if "filter" in document:
-        todo = "Filters come with a later version; until then write the exception into the rule's own condition"
-        raise _RefusedError(lines.get("filter", lines[""]), "it is a filter", todo)
     if "action" in document:
         todo = "Write each rule out in full"
         raise _RefusedError(lines.get("action", lines[""]), "`action` is no longer part of Sigma", todo)

@@ -12,6 +12,10 @@ is large in memory, and takes seconds to build.
     ["time", field, "minute" | "hour" | "day" | "week" | "month" | "year", number]
 
 A field of `null` means a keyword: any value of the event.
+
+A rule that waits for the values of its placeholders has two kinds more, which no engine takes (`placeholders`):
+
+    ["expand", field, [part, …], cased]   ["expand re", field, [part, …], flags]      a part may be [name]
 """
 
 from __future__ import annotations
@@ -26,7 +30,7 @@ from schemas.severity import Severity
 Node = list[Any]
 
 #: Raise it when nodes change their meaning: caches of compiled rules are then built anew.
-NODES_VERSION = 1
+NODES_VERSION = 2
 
 
 class LogSource(NamedTuple):
@@ -43,7 +47,11 @@ class LogSource(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One Sigma rule. `revision` is a hash of its source text; `condition` the JSON of its tree."""
+    """One Sigma rule; `condition` is the JSON of its tree, `name` what other documents may call it by.
+
+    `revision` is a hash of its source text; in a set, of all that changes what it finds: the values of its
+    placeholders, its filters.
+    """
 
     id: str
     title: str
@@ -54,6 +62,7 @@ class Rule:
     revision: str
     file: str
     condition: bytes
+    name: str = ""
 
     @property
     def tree(self) -> Node:

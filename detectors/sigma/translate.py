@@ -7,7 +7,8 @@ keyword is found anywhere in a value, an expansion (windash, base64offset) is an
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from itertools import groupby
 from typing import Any, Final
 
 from sigma import types as sigma
@@ -33,6 +34,10 @@ MAX_VALUES: Final = 200_000
 
 #: Leaves whose alternatives may be joined, with the place of their list.
 _LISTS: Final = {"eq": 2, "starts": 2, "ends": 2, "has": 2, "like": 2, "num": 2, "cidr": 2}
+
+
+Part = str | int | list[str]
+"""Of a text: itself, MANY, ONE, or the [name] of a placeholder."""
 
 
 class UntranslatableError(ValueError):
@@ -65,7 +70,7 @@ _POLICY: Final = SigmaPolicy(regex_engine=_Engine())
 class Translated:
     """What one rule document says: its tree and the few attributes we keep."""
 
-    __slots__ = ("level", "status", "tags", "title", "tree")
+    __slots__ = ("level", "name", "status", "tags", "title", "tree")
 
     def __init__(self, document: dict[str, Any]) -> None:
         """Read one parsed YAML document. Raises UntranslatableError with the reason."""
@@ -79,12 +84,13 @@ class Translated:
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise UntranslatableError(f"not the shape of a Sigma rule ({error})") from None
         trees = [_tree(condition, 0) for condition in conditions]
-        self.tree = _joined("or", trees)
+        self.tree = joined("or", trees)
         self.title: str = rule.title
+        self.name: str = rule.name or ""
         self.level: str = rule.level.name.lower() if rule.level else ""
         self.status: str = rule.status.name.lower() if rule.status else ""
         self.tags: list[str] = [str(tag) for tag in rule.tags]
-        _check(self.tree)
+        check(self.tree)
 
 
 def _tree(node: Any, depth: int) -> Node:
@@ -93,9 +99,9 @@ def _tree(node: Any, depth: int) -> Node:
     if isinstance(node, ConditionNOT):
         return ["not", _tree(node.args[0], depth + 1)]
     if isinstance(node, ConditionAND):
-        return _joined("and", [_tree(arg, depth + 1) for arg in node.args])
+        return joined("and", [_tree(arg, depth + 1) for arg in node.args])
     if isinstance(node, ConditionOR):
-        return _joined("or", [_tree(arg, depth + 1) for arg in node.args])
+        return joined("or", [_tree(arg, depth + 1) for arg in node.args])
     if isinstance(node, ConditionFieldEqualsValueExpression):
         return _leaf(node.field, node.value)
     if isinstance(node, ConditionValueExpression):
@@ -103,7 +109,7 @@ def _tree(node: Any, depth: int) -> Node:
     raise UntranslatableError("the condition is empty")
 
 
-def _joined(kind: str, nodes: list[Node]) -> Node:
+def joined(kind: str, nodes: list[Node]) -> Node:
     """One `and` or `or` of these, flat; alternatives of one field and kind become one leaf."""
     flat: list[Node] = []
     for node in nodes:
@@ -138,7 +144,7 @@ def _merged(nodes: list[Node]) -> list[Node]:
 
 def _leaf(field: str | None, value: Any) -> Node:
     if isinstance(value, sigma.SigmaExpansion):
-        return _joined("or", [_leaf(field, each) for each in value.values])
+        return joined("or", [_leaf(field, each) for each in value.values])
     for kind, make in _VALUES:
         if isinstance(value, kind):
             return make(field, value)
@@ -147,20 +153,41 @@ def _leaf(field: str | None, value: Any) -> Node:
 
 def _text(field: str | None, value: sigma.SigmaString) -> Node:
     cased = isinstance(value, sigma.SigmaCasedString)
-    parts: list[str | int] = []
-    for part in value.s:
-        if isinstance(part, sigma.Placeholder):
-            raise UntranslatableError(f"the placeholder %{part.name}% has no values")
+    parts = glued(map(_part, value.s), cased)
+    if any(isinstance(part, list) for part in parts):
+        return ["expand", field, parts, cased]
+    return text_node(field, parts, cased)
+
+
+def _part(part: Any) -> Part:
+    if isinstance(part, sigma.Placeholder):
+        return [part.name]
+    return part if isinstance(part, str) else ONE if part == sigma.SpecialChars.WILDCARD_SINGLE else MANY
+
+
+def parts_of(value: str) -> list[Part]:
+    """A value as a rule would write it: `*` and `?` are wildcards, a backslash before them makes them plain."""
+    return list(map(_part, sigma.SigmaString(value).s))
+
+
+def glued(parts: Iterable[Part], cased: bool) -> list[Part]:
+    """The parts of one text: folded unless `cased`, neighbours joined."""
+    made: list[Part] = []
+    for part in parts:
+        last = made[-1] if made else None
         if isinstance(part, str):
             text = part if cased else fold(part)
-            if parts and isinstance(parts[-1], str):
-                parts[-1] += text
+            if isinstance(last, str):
+                made[-1] = last + text
             else:
-                parts.append(text)
-        elif part == sigma.SpecialChars.WILDCARD_SINGLE:
-            parts.append(ONE)
-        elif not parts or parts[-1] != MANY:
-            parts.append(MANY)
+                made.append(text)
+        elif part != MANY or last != MANY:
+            made.append(part)
+    return made
+
+
+def text_node(field: str | None, parts: list[Any], cased: bool) -> Node:
+    """The leaf of one text without placeholders. Raises UntranslatableError for a keyword that asks for nothing."""
     return _keyword(parts, cased) if field is None else _whole(field, parts, cased)
 
 
@@ -196,11 +223,20 @@ def _number(field: str | None, value: sigma.SigmaNumber) -> Node:
 
 
 def _regex(field: str | None, value: sigma.SigmaRegularExpression) -> Node:
-    for part in value.regexp.s:
-        if isinstance(part, sigma.Placeholder):
-            raise UntranslatableError(f"the placeholder %{part.name}% has no values")
     flags = "".join(sorted(sigma.SigmaRegularExpression.sigma_to_re_flag[flag] for flag in value.flags))
-    pattern = str(value.regexp)
+    if not value.regexp.contains_placeholder():
+        return regex_node(field, str(value.regexp), flags)
+    parts: list[Part] = []
+    for is_name, run in groupby(value.regexp.s, lambda part: isinstance(part, sigma.Placeholder)):
+        # What pySigma took for wildcards is written as it stood.
+        text = sigma.SigmaString()
+        text.s = list(run)
+        parts += [_part(part) for part in text.s] if is_name else [str(text)]
+    return ["expand re", field, parts, flags]
+
+
+def regex_node(field: str | None, pattern: str, flags: str) -> Node:
+    """The leaf of a regular expression. Raises UntranslatableError for what RE2 cannot carry out."""
     try:
         searcher(pattern, flags)
     except PatternError as error:
@@ -246,7 +282,8 @@ _VALUES: Final[tuple[tuple[Any, Callable[[str | None, Any], Node]], ...]] = (
 )
 
 
-def _check(tree: Node) -> None:
+def check(tree: Node) -> None:
+    """Refuse what holds too many values. Raises UntranslatableError."""
     values, stack = 0, [tree]
     while stack:
         node = stack.pop()

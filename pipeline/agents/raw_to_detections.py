@@ -15,12 +15,14 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from pipeline.delivery import Delivery, Outgoing
+from pipeline.suppressions import Report
 from schemas.dead_letter import DeadLetter
 from schemas.detection import Detection
 from schemas.event import RecordBatch
 from schemas.identity import Origin, short_hash
 
 if TYPE_CHECKING:
+    from pipeline.detecting import Hidden, Judgement
     from pipeline.metrics import Metrics
     from pipeline.parsers import Reader, Reading
     from pipeline.storing import Storing
@@ -47,6 +49,7 @@ class RawToDetections:
         self._storing = storing
         self._delivery = delivery
         self._metrics = metrics
+        self._suppressed = Report(metrics)
         self._room = asyncio.Semaphore(ON_THEIR_WAY)
         self._sending: set[asyncio.Task[None]] = set()
 
@@ -58,15 +61,19 @@ class RawToDetections:
         self.check()
         await self._storing.room()
         detections: list[Detection] = []
+        hidden: list[Hidden] = []
         letters: list[Outgoing] = []
         size = 0
         for part in slices(batch):
             size += part.size
             found, dead = self._judge(part)
-            detections += found
+            detections += found.detections
+            hidden += found.hidden
             letters += dead
             await asyncio.sleep(0)
         self._count_batch(batch, size, detections)
+        if hidden:
+            self._suppressed.hidden(hidden)
         if not (detections or letters):
             ack()
             return
@@ -76,6 +83,10 @@ class RawToDetections:
     def use(self, rules: Detects) -> None:
         """Judge by this set from the next slice on."""
         self._rules = rules
+
+    def look(self, now_ms: float) -> None:
+        """Say which suppressions are in force at `now_ms`, and which have expired."""
+        self._suppressed.look(self._rules.suppressions, now_ms)
 
     def check(self) -> None:
         """Raise what an earlier delivery failed of. Called by the worker too, so that an idle one stops as well."""
@@ -89,13 +100,13 @@ class RawToDetections:
             await asyncio.wait(self._sending)
         self.check()
 
-    def _judge(self, part: RecordBatch) -> tuple[list[Detection], list[Outgoing]]:
+    def _judge(self, part: RecordBatch) -> tuple[Judgement, list[Outgoing]]:
         """Parse and match one slice and offer its rows. Its events are gone when this returns: two slices at once
         would not fit into the processor's cache."""
         started = time.perf_counter()
         reading = self._reader.read(part)
         parsed = time.perf_counter()
-        found = self._rules.detect(part.log, part.topic, part.partition, reading.events)
+        found = self._rules.judge(part.log, part.topic, part.partition, reading.events)
         matched = time.perf_counter()
         stage = self._metrics["stage_seconds_total"]
         stage.labels(stage="parse").inc(parsed - started)

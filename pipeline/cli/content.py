@@ -36,9 +36,12 @@ def check_rules(
     from pipeline.offline import CACHE
     from pipeline.settings import load
     from pipeline.stages import load_stages
+    from pipeline.tuning import read_tuning
 
     settings = load()
-    checked = loading.check_rules(tuple(paths or settings.rules), CACHE / "cache", ZoneInfo(settings.timezone))
+    checked = loading.check_rules(
+        tuple(paths or settings.rules), CACHE / "cache", ZoneInfo(settings.timezone), read_tuning(settings)
+    )
     rows = [
         {"state": "refused", "file": r.file, "line": r.line or None, "reason": r.reason, "do": r.todo}
         for r in checked.refused

@@ -15,7 +15,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from pipeline.cli import about, ask, bench, content, demo, hunt, operate, recorded
+from pipeline.cli import about, ask, bench, content, demo, hunt, operate, recorded, tuning
 from schemas.errors import Exit, QorganError
 
 EXIT_CODES = {
@@ -85,6 +85,7 @@ app.command()(recorded.publish)
 app.command()(hunt.hunt)
 app.add_typer(ask.incidents, name="incidents")
 app.command()(ask.query)
+content.rules.command("suppressions")(tuning.suppressions)
 app.add_typer(content.rules, name="rules")
 app.add_typer(content.indicators, name="indicators")
 app.command()(operate.worker)

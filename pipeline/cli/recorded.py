@@ -77,6 +77,8 @@ def detect(
         rest = list(rows)  # for people, after the progress has left the screen
     count += 0 if as_json else show(rest, columns, as_json, "Detections")
     note(f"{tally.lines:,} lines, {count:,} detections, {tally.unparsed:,} lines are no event.")
+    if tally.hidden:
+        note(f"{tally.hidden:,} matches are suppressed; `qorgan rules suppressions` with these files shows them.")
     raise typer.Exit(Exit.OK if count else Exit.FOUND_NOTHING)
 
 
@@ -111,10 +113,12 @@ class _Tally:
     def __init__(self) -> None:
         self.lines = 0
         self.unparsed = 0
+        self.hidden = 0
 
     def over(self, judged: Iterator[Judged], progress: Callable[[int], None]) -> Iterator[Judged]:
         for part in judged:
             self.lines += part.lines
+            self.hidden += len(part.hidden)
             progress(part.lines)
             for line, reason in part.unparsed:
                 self.unparsed += 1

@@ -35,10 +35,11 @@ def judge(
     from pipeline import rules, ruletests
     from pipeline.offline import CACHE
     from pipeline.settings import load
+    from pipeline.tuning import read_tuning
 
     settings = load()
     wanted, zone = tuple(paths or settings.rules), ZoneInfo(settings.timezone)
-    loaded = rules.check_rules(wanted, CACHE / "cache", zone)
+    loaded = rules.check_rules(wanted, CACHE / "cache", zone, read_tuning(settings))
     folders = tuple(cases) if cases else ruletests.regression_folders(wanted)
     asked = [*ruletests.beside(loaded.rules), *ruletests.regression(folders)]
     results = list(ruletests.run(settings, loaded, asked, zone))
@@ -150,13 +151,16 @@ def diff(
     from pipeline.offline import CACHE
     from pipeline.rules import load_rules
     from pipeline.settings import load
+    from pipeline.tuning import read_tuning
 
     settings = load()
     zone = ZoneInfo(settings.timezone)
-    before, after = (load_rules((path,), CACHE / "cache", zone) for path in (old, new))
+    tuning = read_tuning(settings)
+    before, after = (load_rules((path,), CACHE / "cache", zone, tuning) for path in (old, new))
     changed = rulediff.changes(before.rules, after.rules)
+    hiding = (before.suppressions, after.suppressions)
     with counting("judged", "lines", answering=as_json) as progress:
-        found = list(rulediff.rows(changed, settings, over or [], topic, zone, progress))
+        found = list(rulediff.rows(changed, hiding, settings, over or [], topic, zone, progress))
     if found:
         show(found, ("change", "title", "file", "line", "rule_id"), as_json, "Differences")
     count = {word: sum(row["change"] == word for row in found) for word in rulediff.WORDS}
@@ -176,10 +180,12 @@ def stages(
     from pipeline.rules import check_rules
     from pipeline.settings import load
     from pipeline.stages import STAGES, load_stages
+    from pipeline.tuning import read_tuning
 
     settings = load()
     staged = load_stages(settings.stages)
-    checked = check_rules(tuple(paths or settings.rules), CACHE / "cache", ZoneInfo(settings.timezone))
+    zone = ZoneInfo(settings.timezone)
+    checked = check_rules(tuple(paths or settings.rules), CACHE / "cache", zone, read_tuning(settings))
     said = [(staged.of(rule), rule) for rule in checked.rules]
     found = [
         {"stage": stage, "rule_id": rule.id, "title": rule.title, "status": rule.status, "file": rule.file}

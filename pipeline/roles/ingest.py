@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 from pipeline import memory
 from pipeline.agents.raw_to_detections import RawToDetections
 from pipeline.loading import load
@@ -40,6 +42,7 @@ class Ingest:
 
     async def tick(self) -> None:
         self._agent.check()
+        self._agent.look(time.time() * 1000)
         self._reloading.tick()
 
     async def drain(self) -> None:

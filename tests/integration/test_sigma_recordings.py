@@ -17,6 +17,7 @@ from detectors.sigma.engine import Engine
 from pipeline.parsers import Reader
 from pipeline.rules import LoadedRules, check_rules, load_rules
 from pipeline.settings import load as load_settings
+from pipeline.tuning import Placeholder, Tuning
 from schemas.event import Event
 from tests.builders import batch_of
 from tests.sigma import WRITERS, pairs, plain_pairs
@@ -80,7 +81,17 @@ def test_placeholder_rules_are_refused_by_the_name_of_the_placeholder(unpacked: 
     loaded = check_rules([unpacked / "rules-placeholder"])
     assert not loaded.rules
     assert len(loaded.refused) == 23
-    assert all(re.match(r"the placeholder %[\w-]+% has no values", refusal.reason) for refusal in loaded.refused)
+    assert all(re.match(r"the placeholders? %[\w-]+%.* ha\w+ no values", each.reason) for each in loaded.refused)
+    assert all(each.line for each in loaded.refused)
+
+
+def test_placeholder_rules_load_when_every_name_has_values(unpacked: Path) -> None:
+    files = (unpacked / "rules-placeholder").rglob("*.yml")
+    names = {name for file in files for name in re.findall(r"'%([\w-]+)%'", file.read_text())}
+    values = {name: Placeholder(name, ("one", "two*"), "values.yml") for name in names}
+    loaded = check_rules([unpacked / "rules-placeholder"], tuning=Tuning(values))
+    assert (len(loaded.rules), loaded.refused) == (23, ())
+    assert {change.placeholder.name for change in loaded.changes} == names
 
 
 def test_every_regression_case_is_found_by_its_own_rule(unpacked: Path, every_rule: LoadedRules) -> None:

@@ -20,6 +20,7 @@ from pipeline.agents.raw_to_detections import (
     slices,
 )
 from pipeline.delivery import Outgoing
+from pipeline.detecting import Judgement
 from pipeline.metrics import Metrics
 from schemas.dead_letter import DeadLetter
 from schemas.errors import UnreachableError
@@ -58,8 +59,8 @@ class FakeReader:
 
 
 class FakeRules:
-    def detect(self, *_: Any) -> list[Any]:
-        return []
+    def judge(self, *_: Any) -> Judgement:
+        return Judgement([], [])
 
 
 @dataclass

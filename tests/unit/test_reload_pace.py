@@ -71,7 +71,7 @@ def test_the_stream_keeps_half_its_rate_during_a_reload(tmp_path: Path, monkeypa
         """Events a second, for so long, or until a reload that is asked for is over."""
         start, count = time.perf_counter(), 0
         while time.perf_counter() - start < seconds or reloading._busy is not None:
-            judging[0].detect("log0", "raw", 0, sent)
+            judging[0].judge("log0", "raw", 0, sent)
             count += SLICE
             reloading.tick()
             await asyncio.sleep(0)
@@ -80,7 +80,7 @@ def test_the_stream_keeps_half_its_rate_during_a_reload(tmp_path: Path, monkeypa
     async def measure(text: str) -> float:
         metrics = Metrics()
         reloading = Reloading(settings, loaded, known, lambda new: judging.insert(0, new), metrics, before=nothing)
-        judging[0].detect("log0", "raw", 0, sent)
+        judging[0].judge("log0", "raw", 0, sent)
         (folder / "0.yml").write_text(f"0 {text}")
         before = await rate(reloading, 0.4)
         reloading.ask()

@@ -68,7 +68,7 @@ class Scene:
 
     def judge(self, events: list[Event]) -> int:
         assert self.used is not None
-        return len(self.used.detect("log0", "raw", 0, events))
+        return len(self.used.judge("log0", "raw", 0, events).detections)
 
     def outcomes(self) -> dict[str, int]:
         told = self.metrics.registry.collect()

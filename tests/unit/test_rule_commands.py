@@ -23,6 +23,7 @@ from pipeline.rulecounts import RuleCounts
 from pipeline.rulestats import Stopwatch
 from tests.builders import free_port
 from tests.sigma import event, rule_text, tree_rule
+from tests.tuning import ACCOUNT, filter_text
 from tests.unit.test_cli import call
 
 ID, OTHER, THIRD = (f"00000000-0000-4000-8000-{number:012}" for number in (1, 2, 3))
@@ -231,6 +232,25 @@ def test_diff_names_rules_that_changed_and_hits_gained_and_lost_with_their_line(
     assert {row["file"] for row in rows[2:]} == {str(lines)}
     assert "0 added, 1 removed, 1 changed, 1 gained, 2 lost." in got.err
     assert call("rules", "diff", str(old), str(old)) == 1
+
+
+def test_a_filter_that_comes_is_a_change_and_what_it_hides_is_lost(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    old, new = tmp_path / "old", tmp_path / "new"
+    for folder in (old, new):
+        write(folder, 3, {"s": {"CommandLine|contains": "dump"}, "condition": "s"})
+    hides = {"rules": [THIRD], "selection": {"User": "backup"}}
+    (new / "filter.yml").write_bytes(filter_text(hides, logsource=PROCESS, qorgan=ACCOUNT | {"expires": "2199-01-31"}))
+    lines = tmp_path / "lines.jsonl"
+    said = {"Channel": SYSMON, "EventID": 1, "CommandLine": "dump", "UtcTime": "2026-11-01 10:00:00.000"}
+    lines.write_text("".join(json.dumps(said | {"User": user}) + "\n" for user in ("backup", "aigerim")))
+    assert call("rules", "diff", str(old), str(new), "--over", str(lines), "--json") == 0
+    rows = [orjson.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [(row["change"], row["rule_id"], row["line"]) for row in rows] == [
+        ("changed", THIRD, None),
+        ("lost", THIRD, 1),
+    ]
 
 
 def test_stages_are_listed_and_detect_evaluates_from_a_stage_on(
