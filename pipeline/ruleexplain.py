@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import asdict
+from functools import partial
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from detectors.sigma.engine import Engine
 from detectors.sigma.explain import Explainer, Part, selection_nodes
 from detectors.sigma.fields import View
 from detectors.sigma.load import load
-from detectors.sigma.routing import Index
+from detectors.sigma.routing import NO_MAP, Index, renamed
 from detectors.sigma.rule import Rule
 from pipeline import recordings
 from pipeline.offline import CACHE, near_ms, read
@@ -38,8 +39,9 @@ def explain(settings: Settings, wanted: str, record: str, topic: str) -> dict[st
     rule = find(settings, wanted)
     event = _event(settings, record, topic)
     entries = Index([rule]).entries(event.source)
-    names = entries[0].names if entries else {}
-    explainer = Explainer(View(event.fields), Compiler(zone).leaf, names, _selections(rule))
+    names = entries[0].names if entries else NO_MAP
+    told = partial(renamed, names=names)
+    explainer = Explainer(View(event.fields), Compiler(zone).leaf, told, _selections(rule))
     return {
         "rule_id": rule.id,
         "title": rule.title,

@@ -13,7 +13,6 @@ import orjson
 
 from detectors.sigma.fields import View, pick
 from detectors.sigma.predicates import Predicate
-from detectors.sigma.routing import renamed
 from detectors.sigma.rule import Node
 
 #: Values of one leaf that are written out, and the length to which an event's value is.
@@ -48,32 +47,39 @@ class Part:
 
 
 class Explainer:
-    """Explains conditions over one event. `leaf` compiles, `names` are the provider's for the rule's fields, and
-    `selections` says which node of the tree is which selection of the rule, by its JSON."""
+    """Explains conditions over one event. `leaf` compiles, `told` puts a leaf into the words of the event's provider,
+    and `selections` says which node of the tree is which selection of the rule, by its JSON."""
 
     def __init__(
         self,
         view: View,
         leaf: Callable[[Node], Predicate],
-        names: Mapping[str, str],
+        told: Callable[[Node], Node],
         selections: Mapping[bytes, str],
     ) -> None:
         self._view = view
         self._leaf = leaf
-        self._names = names
+        self._told = told
         self._selections = selections
 
     def explain(self, node: Node) -> Part:
         """The part that a node is."""
-        name = self._selections.get(orjson.dumps(node), "")
+        return self._part(node, self.explain, self._selections.get(orjson.dumps(node), ""))
+
+    def _part(self, node: Node, below: Callable[[Node], Part], name: str) -> Part:
         kind = node[0]
         if kind in ("and", "or", "not"):
-            parts = tuple(map(self.explain, node[1:]))
+            parts = tuple(map(below, node[1:]))
             held = [part.holds for part in parts]
             holds = all(held) if kind == "and" else any(held) if kind == "or" else not held[0]
             says = {"and": "all of", "or": "any of", "not": "not"}[kind]
             return Part(says, holds, name, parts=parts)
-        return self._of_leaf(renamed(node, self._names), name)
+        said = node if below == self._as_told else self._told(node)
+        return self._of_leaf(said, name) if said[0] not in ("and", "or", "not") else self._as_told(said, name)
+
+    def _as_told(self, node: Node, name: str = "") -> Part:
+        """A part that is in the provider's words already."""
+        return self._part(node, self._as_told, name)
 
     def _of_leaf(self, node: Node, name: str) -> Part:
         error = ""

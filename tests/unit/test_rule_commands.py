@@ -136,9 +136,19 @@ SAMPLES: dict[str, tuple[list[Any], str]] = {
 def test_every_kind_of_leaf_is_said_in_words_and_decided_as_the_engine_does(kind: str) -> None:
     node, said = SAMPLES[kind]
     fields = {"F": "a", "G": "b"}
-    part = Explainer(View(fields), Compiler(ZoneInfo("UTC")).leaf, {}, {}).explain(node)
+    part = Explainer(View(fields), Compiler(ZoneInfo("UTC")).leaf, lambda node: node, {}).explain(node)
     assert part.says == said
     assert part.holds is bool(Engine([tree_rule(node)]).match_plain(event(fields)))
+
+
+def test_a_leaf_that_a_provider_tells_in_several_ways_is_explained_in_its_words() -> None:
+    def told(node: list[Any]) -> list[Any]:
+        return ["or", ["eq", "G", node[2], False], ["not", ["eq", "H", node[2], False]]]
+
+    leaf = Compiler(ZoneInfo("UTC")).leaf
+    part = Explainer(View({"H": "a"}), leaf, told, {b'["eq","F",["a"],false]': "s"}).explain(["eq", "F", ["a"], False])
+    assert (part.says, part.selection, part.holds) == ("any of", "s", False)
+    assert [(below.says, below.holds) for below in part.parts] == [('G is "a"', False), ("not", False)]
 
 
 def test_stats_measures_each_rule_the_worst_first(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
