@@ -124,11 +124,13 @@ def _says(node: Node) -> str:
         return said
     if kind == "re":
         return f"{said} /{node[2]}/{node[3]}"
+    if kind == "via":
+        return f"{_says(node[3])}, read from {field}"
     if kind == "any":
         return f"{field} has a value"
     if kind == "time":
-        word = {"lt": "<", "lte": "<=", "gt": ">", "gte": ">="}.get(node[3], "=")
-        return f"{said} {node[2]} {word} {node[4]}"
+        compared = {"lt": "<", "lte": "<=", "gt": ">", "gte": ">="}.get(node[3], "=")
+        return f"{said} {node[2]} {compared} {node[4]}"
     return f"{said} {_listed(kind, node[2])}{' (by case)' if node[-1] is True else ''}"
 
 

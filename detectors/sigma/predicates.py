@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime, tzinfo
 from functools import lru_cache
 from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
@@ -251,11 +251,13 @@ def _via(node: Node, zone: tzinfo) -> Predicate:
     _, _, reads, leaf = node
     test = predicate(leaf, zone)
 
-    def read(fields: Mapping[str, Any], name: str, reading: str) -> Any:
-        found = READINGS[reading].read(fields, name) if reading else pick(fields, name)
-        return None if found == [] else found
+    def read(fields: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+        for field, name, reading in reads:
+            found = READINGS[reading].read(fields, name) if reading else pick(fields, name)
+            if found is not None and found != []:  # what nothing is read of is not there, as for `exists`
+                yield field, found
 
-    return lambda view: test(View({field: read(view.fields, name, reading) for field, name, reading in reads}))
+    return lambda view: test(View(dict(read(view.fields))))
 
 
 MAKERS: Final[dict[str, Callable[[Node, tzinfo], Predicate]]] = {

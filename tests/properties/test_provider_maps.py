@@ -102,8 +102,8 @@ def in_sigmas_words(fields: dict[str, Any], names: Names) -> dict[str, Any]:
     """The event as Sysmon could have written it: each mapped field with all its spellings."""
     said = dict(fields)
     for name, told in names.items():
-        said[name] = spellings(fields, told) or None
-    return said
+        said[name] = spellings(fields, told)
+    return {name: value for name, value in said.items() if value != []}
 
 
 def spellings(fields: dict[str, Any], told: Told) -> list[Any]:

@@ -227,7 +227,7 @@ def test_a_set_whose_rules_raise_is_rolled_back_and_one_rule_that_raises_is_not_
     def spoil(engine: Engine, number: int) -> None:
         for route in engine._routes.values():
             for position, one in enumerate(route.routed):
-                if one.rule == number:
+                if one.entry.rule == number:
                     route.routed[position] = one._replace(test=lambda view: 1 / 0 > 0)
 
     async def run() -> None:

@@ -127,8 +127,10 @@ SAMPLES: dict[str, tuple[list[Any], str]] = {
     "cmp": (["cmp", "F", "gte", 3], "F >= 3"),
     "null": (["null", "F"], "F is null or absent"),
     "exists": (["exists", "F", False], "F is not there"),
-    "ref": (["ref", "F", "G", False, True], "F ends with the value of G"),
-    "time": (["time", "F", "hour", 3], "F has hour 3"),
+    "any": (["any", "F"], "F has a value"),
+    "ref": (["ref", "F", "G", False, True, False], "F ends with the value of G"),
+    "time": (["time", "F", "hour", "gte", 3], "F has hour >= 3"),
+    "via": (["via", "F", [["X", "F", "path"]], ["eq", "X", ["a"], False]], 'X is "a", read from F'),
 }
 
 
@@ -136,7 +138,7 @@ SAMPLES: dict[str, tuple[list[Any], str]] = {
 def test_every_kind_of_leaf_is_said_in_words_and_decided_as_the_engine_does(kind: str) -> None:
     node, said = SAMPLES[kind]
     fields = {"F": "a", "G": "b"}
-    part = Explainer(View(fields), Compiler(ZoneInfo("UTC")).leaf, {}, {}).explain(node)
+    part = Explainer(View(fields), Compiler(ZoneInfo("UTC")).condition, {}, {}).explain(node)
     assert part.says == said
     assert part.holds is bool(Engine([tree_rule(node)]).match_plain(event(fields)))
 

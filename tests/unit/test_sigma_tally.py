@@ -90,6 +90,6 @@ def test_preparing_pauses_between_rules() -> None:
     pauses: list[int] = []
     engine = Engine(_rules())
     sent = event({"F": "a needle"})
-    engine.prepare([(sent.source, ("json",))], lambda: pauses.append(1))
+    engine.prepare([(sent.source, None, ("json",))], lambda: pauses.append(1))
     assert len(pauses) == len(_rules()) + 1
     assert len(pairs(engine, [sent])) == 3
