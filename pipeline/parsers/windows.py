@@ -84,8 +84,10 @@ def evtx(doc: dict[str, Any], raw: bytes, _near: int, topic: Topic) -> Event:
     provider = attribute(system, "Provider", "Name")
     if provider is not None:
         fields["Provider_Name"] = provider
-    own = moment(attribute(system, "TimeCreated", "SystemTime"), topic.zone)
-    return windows(fields, raw, EVTX, own)
+    stamp = attribute(system, "TimeCreated", "SystemTime")
+    if stamp is not None:
+        fields.setdefault("TimeCreated", stamp)  # rules ask for its hour
+    return windows(fields, raw, EVTX, moment(stamp, topic.zone))
 
 
 def attribute(system: dict[str, Any], element: str, name: str) -> Any:

