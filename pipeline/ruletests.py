@@ -69,6 +69,7 @@ class Case(_Frozen):
     name: str = Field(min_length=1)
     rule: str = Field(default="", description="id or title; needed where the rule's file holds several")
     match: bool = True
+    origin: str = Field(default="", description="the recording or document that the records come from")
     at_least: Annotated[int, Field(ge=1)] = 1
     records: tuple[str | dict[str, Any], ...] = ()
     file: Path | None = Field(default=None, description="a recording beside the cases")
