@@ -21,6 +21,8 @@ from typing import Any, Final
 
 import orjson
 
+from detectors.correlation.resolve import Correlations, resolve
+from detectors.correlation.stored import packed, unpacked
 from detectors.sigma.engine import Engine
 from detectors.sigma.load import MAX_BYTES, Loaded, load, unique
 from detectors.sigma.routing import carried
@@ -45,6 +47,7 @@ class LoadedRules:
     engine: Engine
     rules: tuple[Rule, ...]
     refused: tuple[Refusal, ...]
+    correlations: Correlations
     not_carried: tuple[Rule, ...]
     """Rules in force whose log source no parser tells by itself: they wait for a topic whose settings name it."""
     revision: str
@@ -62,7 +65,7 @@ def load_rules(paths: Sequence[Path], cache_dir: Path | None = None, zone: tzinf
     """
     loaded = check_rules(paths, cache_dir, zone)
     where = ", ".join(map(str, paths)) or "the rules we ship"
-    good, bad = len(loaded.rules), len(loaded.refused)
+    good, bad = len(loaded.rules) + len(loaded.correlations.ordered), len(loaded.refused)
     if not good and not bad:
         raise RefusedError(f"{where}: there is no rule file (*.yml, *.yaml) in it. Name a folder of Sigma rules.")
     if bad > good:
@@ -81,11 +84,13 @@ def check_rules(paths: Sequence[Path], cache_dir: Path | None = None, zone: tzin
     cache.save()
     rules, doubles = unique(rule for file in loaded for rule in file.rules)
     refused = [refusal for file in loaded for refusal in file.refused] + doubles
+    correlations, unresolved = resolve(rules, [each for file in loaded for each in file.correlations])
     engine = Engine(rules, zone)
     return LoadedRules(
         engine=engine,
         rules=engine.rules,
-        refused=tuple(refused),
+        refused=(*refused, *unresolved),
+        correlations=correlations,
         not_carried=tuple(rule for rule in rules if not carried(rule.logsource)),
         revision=engine.revision,
         files=len(loaded),
@@ -209,20 +214,32 @@ class _Cache:
 
 def _packed(loaded: Loaded) -> list[Any]:
     rules = [
-        [r.id, r.title, int(r.level), r.tags, list(r.logsource), r.status, r.revision, r.condition.decode()]
+        [r.id, r.title, int(r.level), r.tags, list(r.logsource), r.status, r.revision, r.condition.decode(), r.name]
         for r in loaded.rules
     ]
-    return [rules, [list(refusal[1:]) for refusal in loaded.refused]]
+    return [rules, [list(refusal[1:]) for refusal in loaded.refused], [packed(each) for each in loaded.correlations]]
 
 
 def _unpacked(entry: Any, name: str) -> Loaded | None:
     try:
         rules = tuple(
-            Rule(id_, title, Severity(level), tuple(tags), LogSource(*source), status, revision, name, tree.encode())
-            for id_, title, level, tags, source, status, revision, tree in entry[0]
+            Rule(
+                id_,
+                title,
+                Severity(level),
+                tuple(tags),
+                LogSource(*source),
+                status,
+                revision,
+                name,
+                tree.encode(),
+                called,
+            )
+            for id_, title, level, tags, source, status, revision, tree, called in entry[0]
         )
-        return Loaded(rules, tuple(Refusal(name, *refusal) for refusal in entry[1]))
-    except (AttributeError, IndexError, TypeError, ValueError):
+        refused = tuple(Refusal(name, *refusal) for refusal in entry[1])
+        return Loaded(rules, refused, tuple(unpacked(each, name) for each in entry[2]))
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError):
         return None
 
 

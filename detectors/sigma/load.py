@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 import orjson
 import yaml
 
+from detectors.correlation.correlation import Correlation
 from detectors.sigma.rule import LogSource, Refusal, Rule
 from schemas.identity import long_hash, short_hash
 from schemas.severity import Severity
@@ -40,6 +41,8 @@ class Loaded:
 
     rules: tuple[Rule, ...]
     refused: tuple[Refusal, ...]
+    correlations: tuple[Correlation, ...] = ()
+    """As written: what they refer to may stand in other files (`detectors.correlation.resolve`)."""
 
 
 class _RefusedError(Exception):
@@ -54,15 +57,19 @@ def load(name: str, data: bytes) -> Loaded:
     """Read one rule file. Never raises for what stands in it."""
     rules: list[Rule] = []
     refused: list[Refusal] = []
+    correlations: list[Correlation] = []
     try:
         for number, (document, lines) in enumerate(_documents(data)):
             try:
-                rules.append(_rule(name, data, number, document, lines))
+                if isinstance(document, dict) and "correlation" in document:
+                    correlations.append(_correlation(name, data, number, document, lines))
+                else:
+                    rules.append(_rule(name, data, number, document, lines))
             except _RefusedError as refusal:
                 refused.append(Refusal(name, refusal.line, refusal.reason, refusal.todo))
     except _RefusedError as refusal:
         refused.append(Refusal(name, refusal.line, refusal.reason, refusal.todo))
-    return Loaded(tuple(rules), tuple(refused))
+    return Loaded(tuple(rules), tuple(refused), tuple(correlations))
 
 
 def unique(rules: Iterable[Rule]) -> tuple[list[Rule], list[Refusal]]:
@@ -191,7 +198,31 @@ def _rule(name: str, data: bytes, number: int, document: Any, lines: _Lines) -> 
         revision=short_hash("rule", content, number),
         file=name,
         condition=orjson.dumps(said.tree),
+        name=said.name,
     )
+
+
+def _correlation(name: str, data: bytes, number: int, document: dict[Any, Any], lines: _Lines) -> Correlation:
+    """Read by `detectors.correlation`; ids and revisions are made as a rule's. Raises _RefusedError."""
+    from detectors.correlation.read import CorrelationError, correlation_of
+
+    content, line = data.decode("utf-8-sig"), lines["correlation"]
+    id_ = _identity(document, lines)
+    document = {**document, "id": id_}
+    if "detection" in document:
+        raise _RefusedError(
+            line, "it is a rule and a correlation at once", "Make two documents of it, with `---` between"
+        )
+    try:
+        return correlation_of(
+            document,
+            id_=id_ or long_hash("rule", content, number),
+            revision=short_hash("rule", content, number),
+            file=name,
+            line=line,
+        )
+    except CorrelationError as error:
+        raise _RefusedError(line, str(error)) from None
 
 
 def _place(reason: str, lines: _Lines) -> int:
@@ -204,9 +235,6 @@ def _place(reason: str, lines: _Lines) -> int:
 
 
 def _refuse_other_kinds(document: dict[Any, Any], lines: _Lines) -> None:
-    if "correlation" in document:
-        todo = "Correlations come with a later version; until then keep such files elsewhere"
-        raise _RefusedError(lines.get("correlation", lines[""]), "it is a correlation", todo)
     if "filter" in document:
         todo = "Filters come with a later version; until then write the exception into the rule's own condition"
         raise _RefusedError(lines.get("filter", lines[""]), "it is a filter", todo)

@@ -43,7 +43,10 @@ class LogSource(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One Sigma rule. `revision` is a hash of its source text; `condition` the JSON of its tree."""
+    """One Sigma rule. `revision` is a hash of its source text; `condition` the JSON of its tree.
+
+    `name` is what other documents may call it by, beside its id.
+    """
 
     id: str
     title: str
@@ -54,6 +57,7 @@ class Rule:
     revision: str
     file: str
     condition: bytes
+    name: str = ""
 
     @property
     def tree(self) -> Node:

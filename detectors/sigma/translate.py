@@ -65,7 +65,7 @@ _POLICY: Final = SigmaPolicy(regex_engine=_Engine())
 class Translated:
     """What one rule document says: its tree and the few attributes we keep."""
 
-    __slots__ = ("level", "status", "tags", "title", "tree")
+    __slots__ = ("level", "name", "status", "tags", "title", "tree")
 
     def __init__(self, document: dict[str, Any]) -> None:
         """Read one parsed YAML document. Raises UntranslatableError with the reason."""
@@ -81,6 +81,7 @@ class Translated:
         trees = [_tree(condition, 0) for condition in conditions]
         self.tree = _joined("or", trees)
         self.title: str = rule.title
+        self.name: str = rule.name or ""
         self.level: str = rule.level.name.lower() if rule.level else ""
         self.status: str = rule.status.name.lower() if rule.status else ""
         self.tags: list[str] = [str(tag) for tag in rule.tags]
