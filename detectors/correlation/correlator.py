@@ -80,6 +80,13 @@ class Correlator:
             said += self._hand_on(self._folds[rule.id].finish())
         return said
 
+    def record(self, first: tuple[str, int]) -> tuple[str, int]:
+        """The record with which an episode began, whatever chain of correlations led from it."""
+        lane, offset = first
+        while (parts := lane.rpartition("#"))[2] in self._folds:
+            lane = parts[0]
+        return lane, offset
+
     def dump(self) -> bytes:
         """The state, for a checkpoint."""
         heads, arrays = {}, []

@@ -98,9 +98,11 @@ class Fold:
         self.behind = 0
         """Contributions that came when their time was settled."""
         self.entries = 0
-        self.held_bytes = 0
+        """Contributions held."""
+        self._letters = 0
         self._lanes = lanes
         self._limits = limits or Limits()
+        self._most = self._limits.contributions
         self._step = min(max(rule.timespan // STEPS, MIN_STEP_MS), MAX_STEP_MS)
         self._settled = -(1 << 62)
         self._groups: dict[str, array[int]] = {}
@@ -118,6 +120,11 @@ class Fold:
         return len(self._groups)
 
     @property
+    def held_bytes(self) -> int:
+        """About what the state takes."""
+        return self.entries * ENTRY_BYTES + len(self._groups) * GROUP_BYTES + self._letters
+
+    @property
     def settled(self) -> int:
         """The time up to which all is final, milliseconds."""
         return self._settled
@@ -128,28 +135,30 @@ class Fold:
             self.behind += 1
             return None
         held = self._groups.get(group)
-        number = -(time // -self._step)
         if held is None:
             held = self._groups[group] = _ONE[:]
             held[0], held[1], held[2] = time, identity, value
-            self.held_bytes += GROUP_BYTES + len(group)
-            self._register(number, group)
+            self._letters += len(group)
+            self._register(time, group)
         else:
-            last = held[-3]
-            if number != -(last // -self._step):
-                self._register(number, group)
             if len(held) >= MAX_GROUP * STRIDE:
                 self._cut_group(held)
+            last = held[-3]
             if time > last:
+                if last <= self._settled:
+                    self._register(time, group)
                 append = held.append  # three of them take half the time of one `extend`
                 append(time)
                 append(identity)
                 append(value)
-            elif not _insert(held, time, identity, value):
-                return None
-        self.entries += 1
-        self.held_bytes += ENTRY_BYTES
-        if self.entries > self._limits.contributions or self.held_bytes > self._limits.bytes:
+            else:
+                at = _insert(held, time, identity, value)
+                if at < 0:
+                    return None
+                if at == 0 or held[(at - 1) * STRIDE] <= self._settled:
+                    self._register(time, group)
+        self.entries = entries = self.entries + 1
+        if entries > self._most or (not entries % 64 and self.held_bytes > self._limits.bytes):
             self._evict(group)
         if not self._at_once or len(held) < self._least:
             return None
@@ -177,7 +186,10 @@ class Fold:
 
     # Keeping contributions.
 
-    def _register(self, number: int, group: str) -> None:
+    def _register(self, time: int, group: str) -> None:
+        """See to it that the group is settled in the step of `time`: that of its first contribution not settled yet,
+        or, when all are, that in which the last goes out of all windows."""
+        number = -(time // -self._step)
         due = self._due.get(number)
         if due is None:
             self._due[number] = [group]
@@ -189,11 +201,7 @@ class Fold:
         gone = len(held) // STRIDE // 8
         del held[: gone * STRIDE]
         self.evicted += gone
-        self._forget(gone)
-
-    def _forget(self, contributions: int) -> None:
-        self.entries -= contributions
-        self.held_bytes -= contributions * ENTRY_BYTES
+        self.entries -= gone
 
     def _evict(self, newest: str) -> None:
         """Let groups go, those first that were settled longest ago, until there is room."""
@@ -210,8 +218,8 @@ class Fold:
             self._drop(group)
 
     def _drop(self, group: str) -> None:
-        self._forget(len(self._groups.pop(group)) // STRIDE)
-        self.held_bytes -= GROUP_BYTES + len(group)
+        self.entries -= len(self._groups.pop(group)) // STRIDE
+        self._letters -= len(group)
         self._open.pop(group, None)
         self._said.pop(group, None)
 
@@ -252,18 +260,37 @@ class Fold:
 
     def _settle_next(self) -> list[Verdict]:
         number = heappop(self._numbers)
-        until = number * self._step
+        timespan, until = self.rule.timespan, number * self._step
+        since, edge = until - self._step, until - timespan
+        groups, opened, told, possible = self._groups, self._open, self._said, self._possible
+        crowded = 2 * self.entries > self._most or 2 * self.held_bytes > self._limits.bytes
         said: list[Verdict] = []
         for group in dict.fromkeys(self._due.pop(number)):
-            held = self._groups.pop(group, None)
-            if held is not None:
-                self._groups[group] = held  # the last to be evicted
+            held = groups.get(group)
+            if held is None:
+                continue
+            if group in opened or group in told or possible(held):
                 self._settle(group, held, until, said)
+            # Only what windows to come can hold stays.
+            last = held[-3]
+            if last <= edge:
+                self._drop(group)
+                continue
+            if held[0] <= edge:
+                gone = place(held, edge)
+                del held[: gone * STRIDE]
+                self.entries -= gone
+            if last > until:
+                self._register(held[place(held, until) * STRIDE], group)
+            elif last > since:
+                self._register(last + timespan, group)
+            if crowded:
+                groups[group] = groups.pop(group)  # the last to be evicted
         self._settled = max(self._settled, until)
         return said
 
     def _settle(self, group: str, held: array[int], until: int, said: list[Verdict]) -> None:
-        """Judge the windows of one step, and keep only what windows to come can hold."""
+        """Judge the windows of one step."""
         timespan = self.rule.timespan
         windows = holding(self.rule, held, until - self._step, until) if self._possible(held) else ()
         for window in windows:
@@ -281,7 +308,6 @@ class Fold:
             said.append(self._close(group))
         if group in self._said:
             said += self._answer(group, until)
-        self._prune(group, held, until)
 
     def _ended(self, episode: _Episode, time: int) -> bool:
         apart = time - self.rule.timespan >= episode.until
@@ -327,18 +353,6 @@ class Fold:
         name = self._name(known.first)
         return Verdict("withdrawn", self.rule.id, group, name, known.first_time, known.until, 0)
 
-    def _prune(self, group: str, held: array[int], until: int) -> None:
-        gone = place(held, until - self.rule.timespan)
-        if gone * STRIDE == len(held):
-            self._drop(group)
-            return
-        if gone:
-            del held[: gone * STRIDE]
-            self._forget(gone)
-        last = held[-3]
-        if until - self._step < last <= until:
-            self._register(-((last + self.rule.timespan) // -self._step), group)
-
     def _first(self, held: array[int], window: Held) -> int:
         """The identity of the window's first contribution: of several at one time, the least by name."""
         at, time = window.start, held[window.start * STRIDE]
@@ -376,22 +390,19 @@ class Fold:
             at += 8 * length
             self._groups[group] = held
             self.entries += length // STRIDE
-            self.held_bytes += GROUP_BYTES + len(group) + length // STRIDE * ENTRY_BYTES
-            steps = {-(time // -self._step) for time in held[::STRIDE] if time > self._settled}
-            if held[-3] <= self._settled:
-                steps.add(-((held[-3] + self.rule.timespan) // -self._step))
-            for number in steps:
-                self._register(number, group)
+            self._letters += len(group)
+            pending = place(held, self._settled) * STRIDE
+            self._register(held[pending] if pending < length else held[-3] + self.rule.timespan, group)
         return at
 
 
-def _insert(held: array[int], time: int, identity: int, value: int) -> bool:
-    """Put a contribution in its place among others; False for one that is there already."""
+def _insert(held: array[int], time: int, identity: int, value: int) -> int:
+    """Put a contribution in its place among others; the place, or -1 for one that is there already."""
     after = place(held, time)
     at = after - 1
     while at >= 0 and held[at * STRIDE] == time:
         if held[at * STRIDE + 1] == identity:
-            return False
+            return -1
         at -= 1
     held[after * STRIDE : after * STRIDE] = array("q", (time, identity, value))
-    return True
+    return after

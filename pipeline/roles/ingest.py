@@ -8,7 +8,7 @@ import structlog
 
 from pipeline import memory
 from pipeline.agents.raw_to_detections import RawToDetections
-from pipeline.loading import count, load
+from pipeline.loading import Loaded, count, load
 from pipeline.parsers import Reader
 from pipeline.roles import Ack, Shared
 from pipeline.storing import Storing
@@ -35,6 +35,7 @@ class Ingest:
         self._agent = RawToDetections(reader, loaded.decide, self.storing, shared.delivery, shared.metrics)
         self._shared = shared
         count(loaded, shared.metrics)
+        _say_correlations(loaded)
 
     async def start(self) -> None:
         memory.arrow_too()
@@ -61,8 +62,19 @@ class Ingest:
             return
         self._agent.rules = loaded.decide
         count(loaded, self._shared.metrics)
+        _say_correlations(loaded)
         reloads.labels(outcome="swapped").inc()
         log.info("new rules in force", revision=loaded.decide.revision, rules=len(loaded.rules.rules))
 
     async def stop(self) -> None:
         await self.storing.stop(self._shared.settings.stop_timeout / 3)
+
+
+def _say_correlations(loaded: Loaded) -> None:
+    """The stream does not judge correlations: better each of their rules for itself than nothing."""
+    correlations = len(loaded.rules.correlations.ordered)
+    if correlations:
+        log.warning(
+            "correlations are judged by `qorgan detect` alone; here their rules are told one by one",
+            correlations=correlations,
+        )
