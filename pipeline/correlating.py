@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from detectors.correlation.contribution import Contribution, contribute, lookup
 from detectors.correlation.correlation import Correlation
 from detectors.correlation.correlator import Correlator
-from detectors.correlation.fold import Verdict
+from detectors.correlation.episodes import Verdict
 from detectors.correlation.resolve import Correlations
 from detectors.triage.attribution import Attribution
 from schemas.detection import Detection

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from detectors.correlation.contribution import Contribution
 from detectors.correlation.correlation import Bound, Condition, Correlation
-from detectors.correlation.fold import Verdict
+from detectors.correlation.episodes import Verdict
 from detectors.correlation.resolve import Correlations, resolve
 from detectors.sigma.load import load
 from detectors.sigma.rule import LogSource, Refusal, Rule

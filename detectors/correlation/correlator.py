@@ -15,7 +15,8 @@ import orjson
 
 from detectors.correlation.contribution import Contribution, Lookup, Member, contribute
 from detectors.correlation.correlation import Correlation
-from detectors.correlation.fold import OFFSET_BITS, Fold, Limits, Verdict
+from detectors.correlation.episodes import OFFSET_BITS, Verdict
+from detectors.correlation.fold import Fold, Limits
 from detectors.correlation.resolve import Correlations
 
 _VERSION: Final = 1

@@ -8,9 +8,9 @@ exponential in the number of brackets, and no name with a dash).
 from __future__ import annotations
 
 import math
-import re
 from typing import Any, Final
 
+from detectors.correlation.boolean import BooleanError, parsed, placed
 from detectors.correlation.correlation import (
     KINDS,
     MAX_RULES,
@@ -18,7 +18,6 @@ from detectors.correlation.correlation import (
     UNIT,
     Alias,
     Bound,
-    Condition,
     Correlation,
 )
 from detectors.correlation.fold import MAX_GROUP
@@ -26,7 +25,6 @@ from detectors.correlation.measure import UnorderedError, steps_of
 from schemas.severity import Severity
 
 MAX_CONDITION: Final = 10_000
-MAX_DEPTH: Final = 40
 MAX_GROUP_BY: Final = 16
 #: A timespan: windows beyond it would outlive the topics that carry contributions.
 MAX_TIMESPAN_S: Final = 31 * 86_400
@@ -76,7 +74,7 @@ def correlation_of(document: dict[Any, Any], *, id_: str, revision: str, file: s
         bounds=bounds,
         fields=fields,
         percentile=percentile,
-        condition=_placed(tree, rules) if tree is not None else None,
+        condition=placed(tree, rules) if tree is not None else None,
         generate=bool(read.generate),
     )
     _check(found)
@@ -236,9 +234,6 @@ def _check(found: Correlation) -> None:
         ) from None
 
 
-_WORD: Final = re.compile(r"\s*([()]|[^\s()]+)")
-
-
 def _condition(said: Any, kind: str, extended: bool) -> tuple[Any, list[str]]:
     """A boolean condition as a tree over names, and the names in their order; None for a mapping or nothing."""
     if not isinstance(said, str):
@@ -249,50 +244,7 @@ def _condition(said: Any, kind: str, extended: bool) -> tuple[Any, list[str]]:
         raise CorrelationError(f"a boolean condition is for temporal types, not for {kind}")
     if len(said) > MAX_CONDITION:
         raise CorrelationError(f"its condition has {len(said):,} characters; at most {MAX_CONDITION:,} are read")
-    words = _WORD.findall(said)
-    parser = _Parser(words)
-    tree = parser.alternatives(0)
-    if parser.words:
-        raise CorrelationError(f"its condition ends before {parser.words[-1][:80]!r}")
-    return tree, list(dict.fromkeys(word for word in words if word.lower() not in _RESERVED))
-
-
-_RESERVED: Final = frozenset({"and", "or", "not", "(", ")"})
-
-
-class _Parser:
-    """`not` binds before `and`, that before `or`. Takes time proportional to the words."""
-
-    def __init__(self, words: list[str]) -> None:
-        self.words = words[::-1]
-
-    def alternatives(self, depth: int) -> Any:
-        return self._joined("or", lambda: self._joined("and", lambda: self._single(depth)))
-
-    def _joined(self, word: str, part: Any) -> Any:
-        parts = [part()]
-        while self.words and self.words[-1].lower() == word:
-            self.words.pop()
-            parts.append(part())
-        return parts[0] if len(parts) == 1 else [word, *parts]
-
-    def _single(self, depth: int) -> Any:
-        if depth > MAX_DEPTH:
-            raise CorrelationError(f"its condition nests more than {MAX_DEPTH} deep")
-        word = self.words.pop() if self.words else ""
-        if word.lower() == "not":
-            return ["not", self._single(depth + 1)]
-        if word == "(":
-            inner = self.alternatives(depth + 1)
-            if not self.words or self.words.pop() != ")":
-                raise CorrelationError("a bracket of its condition is not closed")
-            return inner
-        if not word or word.lower() in _RESERVED:
-            raise CorrelationError("its condition lacks the name of a rule")
-        return word
-
-
-def _placed(tree: Any, rules: tuple[str, ...]) -> Condition:
-    if isinstance(tree, str):
-        return rules.index(tree)
-    return [tree[0], *(_placed(part, rules) for part in tree[1:])]
+    try:
+        return parsed(said)
+    except BooleanError as error:
+        raise CorrelationError(f"its condition {error}") from None

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from detectors.correlation.contribution import Contribution
 from detectors.correlation.correlation import UNIT, Correlation
 from detectors.correlation.correlator import Correlator
-from detectors.correlation.fold import Verdict
+from detectors.correlation.episodes import Verdict
 from tests.correlation import HOUR, MINUTE, SECOND, T0, at, correlation, episodes, in_force, plainly
 
 RULES = [
