@@ -1,6 +1,6 @@
 """Boolean conditions over names of rules: `a and (b or not c)`.
 
-Not pySigma's grammar: it takes time exponential in the number of brackets, and no name with a dash.
+Not pySigma's grammar: that takes no name with a dash, so no id, and does not bound how deep brackets nest.
 """
 
 from __future__ import annotations

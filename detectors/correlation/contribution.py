@@ -60,7 +60,7 @@ def lookup(fields: Mapping[str, Any], entities: Sequence[str]) -> Lookup:
         if kind is not None:
             return next((entity.removeprefix(kind) for entity in entities if entity.startswith(kind)), None)
         found = [text for item in elements(pick(fields, name)) if (text := text_of(item)) is not None]
-        return ",".join(sorted(found)) if found else None
+        return ",".join(sorted(found, key=fold)) if found else None
 
     return value
 

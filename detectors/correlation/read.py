@@ -1,8 +1,7 @@
 """Correlation documents become `Correlation`s. pySigma's model is the reader; what it refuses is normalised before it.
 
 Ours, since pySigma does not take them: ranges such as `{gt: 1, lte: 5}`, the types `temporal_extended` and
-`temporal_ordered_extended`, fractions of percentiles' thresholds, and boolean conditions (its grammar takes time
-exponential in the number of brackets, and no name with a dash).
+`temporal_ordered_extended`, and boolean conditions over names with a dash (`boolean`).
 """
 
 from __future__ import annotations
