@@ -175,7 +175,7 @@ class Fold:
         number = heappop(self._numbers)
         timespan, until = self.rule.timespan, number * self._step
         since, edge = until - self._step, until - timespan
-        groups, episodes = self._groups, self._episodes
+        groups, episodes, least = self._groups, self._episodes, self._least
         opened, told, possible = episodes.open, episodes.told, episodes.possible
         crowded = 2 * self.entries > self._most or 2 * self.held_bytes > self._limits.bytes
         said: list[Verdict] = []
@@ -183,7 +183,7 @@ class Fold:
             held = groups.get(group)
             if held is None:
                 continue
-            if group in opened or group in told or possible(held):
+            if (len(held) >= least and possible(held)) or group in opened or group in told:
                 said += episodes.settle(group, held, until)
             # Only what windows to come can hold stays.
             last = held[-3]
@@ -195,7 +195,8 @@ class Fold:
                 del held[: gone * STRIDE]
                 self.entries -= gone
             if last > until:
-                self._register(held[place(held, until) * STRIDE], group)
+                first = held[0]
+                self._register(first if first > until else held[place(held, until) * STRIDE], group)
             elif last > since:
                 self._register(last + timespan, group)
             if crowded:
