@@ -56,6 +56,7 @@ class Fold:
         self._groups: dict[str, array[int]] = {}
         self._due: dict[int, list[str]] = {}
         self._numbers: list[int] = []
+        self._likely: set[str] = set()
         self._episodes = Episodes(rule, lanes, self._step)
         self._least = rule.least * STRIDE
         self._at_once = rule.growing
@@ -109,9 +110,12 @@ class Fold:
             self._evict(group)
         if not self._at_once or len(held) < self._least:
             return None
-        if self._count_from and time == held[-3] and held[-self._count_from] <= time - self.rule.timespan:
-            return None
         if len(held) <= OFTEN * STRIDE and not self._possible(held):
+            return None
+        if group not in self._likely:
+            self._likely.add(group)
+            self._register(held[place(held, self._settled) * STRIDE], group)
+        if self._count_from and time == held[-3] and held[-self._count_from] <= time - self.rule.timespan:
             return None
         return self._episodes.judge(group, held, time)
 
@@ -134,8 +138,12 @@ class Fold:
     # Keeping contributions.
 
     def _register(self, time: int, group: str) -> None:
-        """See to it that the group is settled in the step of `time`: that of its first contribution not settled yet,
-        or, when all are, that in which the last goes out of all windows."""
+        """See to it that the group is settled in the step of `time`.
+
+        Of a likely group, one of which a window may hold, that is the step of its first contribution not settled yet;
+        of another the step of its last one is soon enough. When all are settled, it is that in which the last goes out
+        of all windows.
+        """
         number = -(time // -self._step)
         due = self._due.get(number)
         if due is None:
@@ -167,6 +175,7 @@ class Fold:
     def _drop(self, group: str) -> None:
         self.entries -= len(self._groups.pop(group)) // STRIDE
         self._letters -= len(group)
+        self._likely.discard(group)
         self._episodes.drop(group)
 
     # Finally.
@@ -183,7 +192,8 @@ class Fold:
             held = groups.get(group)
             if held is None:
                 continue
-            if (len(held) >= least and possible(held)) or group in opened or group in told:
+            hopeful = not self._at_once or (len(held) >= least and possible(held))
+            if hopeful or group in opened or group in told:
                 said += episodes.settle(group, held, until)
             # Only what windows to come can hold stays.
             last = held[-3]
@@ -195,8 +205,11 @@ class Fold:
                 del held[: gone * STRIDE]
                 self.entries -= gone
             if last > until:
-                first = held[0]
-                self._register(first if first > until else held[place(held, until) * STRIDE], group)
+                if hopeful:
+                    self._register(held[place(held, until) * STRIDE], group)
+                else:
+                    self._likely.discard(group)
+                    self._register(last, group)
             elif last > since:
                 self._register(last + timespan, group)
             if crowded:
@@ -229,6 +242,7 @@ class Fold:
             self._groups[group] = held
             self.entries += length // STRIDE
             self._letters += len(group)
+            self._likely.add(group)  # until its next step tells
             pending = place(held, self._settled) * STRIDE
             self._register(held[pending] if pending < length else held[-3] + self.rule.timespan, group)
         return at
