@@ -108,16 +108,9 @@ class Fold:
         self.entries = entries = self.entries + 1
         if entries > self._most or (not entries % 64 and self.held_bytes > self._limits.bytes):
             self._evict(group)
-        if not self._at_once or len(held) < self._least:
-            return None
-        if len(held) <= OFTEN * STRIDE and not self._possible(held):
-            return None
-        if group not in self._likely:
-            self._likely.add(group)
-            self._register(held[place(held, self._settled) * STRIDE], group)
-        if self._count_from and time == held[-3] and held[-self._count_from] <= time - self.rule.timespan:
-            return None
-        return self._episodes.judge(group, held, time)
+        if self._at_once and len(held) >= self._least:
+            return self._consider(group, held, time)
+        return None
 
     def advance(self, watermark: int) -> list[Verdict]:
         """Settle every step that ends at or before the watermark."""
@@ -134,6 +127,17 @@ class Fold:
         while self._numbers:
             said += self._settle_next()
         return said
+
+    def _consider(self, group: str, held: array[int], time: int) -> Verdict | None:
+        """Judge at once, unless a quick look rules it out."""
+        if len(held) <= OFTEN * STRIDE and not self._possible(held):
+            return None
+        if group not in self._likely:
+            self._likely.add(group)
+            self._register(held[place(held, self._settled) * STRIDE], group)
+        if self._count_from and time == held[-3] and held[-self._count_from] <= time - self.rule.timespan:
+            return None
+        return self._episodes.judge(group, held, time)
 
     # Keeping contributions.
 

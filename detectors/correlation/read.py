@@ -6,7 +6,6 @@ Ours, since pySigma does not take them: ranges such as `{gt: 1, lte: 5}`, the ty
 
 from __future__ import annotations
 
-import math
 from typing import Any, Final
 
 from detectors.correlation.boolean import BooleanError, parsed, placed
@@ -25,6 +24,9 @@ from schemas.severity import Severity
 
 MAX_CONDITION: Final = 10_000
 MAX_GROUP_BY: Final = 16
+MAX_ALIASES: Final = 64
+#: Beyond what any measure comes to; NaN and infinity are beyond it too.
+MAX_BOUND: Final = 9e15
 #: A timespan: windows beyond it would outlive the topics that carry contributions.
 MAX_TIMESPAN_S: Final = 31 * 86_400
 
@@ -154,8 +156,8 @@ def _number(said: Any, kind: str) -> int:
             said = float(said) if not said.strip().lstrip("+-").isdigit() else int(said)
         except ValueError:
             said = None
-    if isinstance(said, bool) or not isinstance(said, (int, float)) or not math.isfinite(said):
-        raise CorrelationError("its condition compares with what is no number")
+    if isinstance(said, bool) or not isinstance(said, (int, float)) or not abs(said) <= MAX_BOUND:
+        raise CorrelationError("its condition compares with what is no number, or too large a one")
     if kind in _VALUES:
         return round(said * UNIT)
     if said != int(said):
@@ -206,6 +208,8 @@ def _group_by(said: Any) -> tuple[str, ...]:
 
 
 def _aliases(said: Any, rules: tuple[str, ...]) -> tuple[Alias, ...]:
+    if isinstance(said, dict) and len(said) > MAX_ALIASES:
+        raise CorrelationError(f"it has {len(said):,} aliases; at most {MAX_ALIASES} are known")
     aliases = []
     for name, fields in (said or {}).items() if isinstance(said, dict) or said is None else [("", None)]:
         if not isinstance(fields, dict) or not all(isinstance(field, str) and field for field in fields.values()):

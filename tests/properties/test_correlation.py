@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
+from contextlib import suppress
 from zlib import crc32
 
 from hypothesis import example, given
@@ -13,6 +14,7 @@ from detectors.correlation.contribution import Contribution
 from detectors.correlation.correlation import UNIT, Correlation
 from detectors.correlation.correlator import Correlator
 from detectors.correlation.episodes import Verdict
+from detectors.correlation.read import CorrelationError, correlation_of
 from tests.correlation import HOUR, MINUTE, SECOND, T0, at, correlation, episodes, in_force, plainly
 
 RULES = [
@@ -129,6 +131,32 @@ def test_every_provisional_is_confirmed_replaced_or_withdrawn(
     answered = {(v.group, v.first) for v in said if v.state in ("final", "withdrawn")}
     answered |= {(v.group, v.replaces) for v in said if v.replaces is not None}
     assert set(told) <= answered
+
+
+WORDS = st.sampled_from(
+    ["a", "b", "not", "(", "and", "5m", "0s", "gte", "temporal", "temporal_ordered", "value_sum", "", "a and (b or c)"]
+)
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | WORDS | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(WORDS | st.integers(), inner, max_size=3),
+    max_leaves=6,
+)
+SAID = {
+    "type": st.sampled_from(["event_count", "value_percentile", "temporal", "temporal_ordered_extended"]) | VALUES,
+    "rules": st.just(["a", "b"]) | VALUES,
+    "timespan": st.just("5m") | VALUES,
+    "condition": st.just({"gte": 2}) | st.just("a and not b") | VALUES,
+}
+ALSO = dict.fromkeys(("aliases", "group-by", "generate", "other"), VALUES)
+
+
+@given(st.fixed_dictionaries(SAID, optional=ALSO), st.dictionaries(st.sampled_from(["name", "tags", "level"]), VALUES))
+def test_whatever_a_correlation_says_it_is_read_or_refused_and_nothing_else_is_raised(
+    said: dict[str, object], top: dict[str, object]
+) -> None:
+    document: dict[object, object] = {"title": "t", "correlation": said, **top}
+    with suppress(CorrelationError):
+        correlation_of(document, id_="x", revision="r", file="f", line=1)
 
 
 def test_sums_are_exact_in_any_order() -> None:
