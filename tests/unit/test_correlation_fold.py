@@ -85,6 +85,33 @@ def test_an_episode_is_cut_after_a_day_and_the_next_has_another_identity() -> No
     assert len({episode.first for episode in found}) == 2
 
 
+@pytest.mark.parametrize("order", [(1, 2, 4), (4, 2, 1), (2, 4, 1)])
+def test_what_bears_one_time_satisfies_any_order(order: tuple[int, ...]) -> None:
+    one = correlator(correlation("temporal_ordered", ("gte", 3)))
+    said = one.feed([at(0, offset, value) for offset, value in enumerate(order)])
+    assert [v.state for v in said + one.finish()] == ["provisional", "final", "closed"]
+    later = [at(offset, offset, value) for offset, value in enumerate(order)]
+    assert bool(correlator(correlation("temporal_ordered", ("gte", 3))).feed(later)) == (order == (1, 2, 4))
+
+
+def test_a_group_that_becomes_likely_is_judged_for_all_that_is_not_settled() -> None:
+    """It was put off to its last contribution, and then three came before that."""
+    one = correlator(correlation("event_count", ("gte", 4)))
+    one.feed([at(0, 0), at(10 * MINUTE, 1), at(20 * MINUTE, 2)])
+    one.advance(T0 + SECOND)
+    said = one.feed([at(10 * MINUTE + n * SECOND, 2 + n) for n in (1, 2, 3)])
+    assert [v.state for v in said + one.finish()] == ["provisional", "final", "closed"]
+
+
+def test_a_step_is_settled_once_though_its_group_is_due_twice() -> None:
+    """Settled again, it would be judged without what went out of all windows meanwhile."""
+    one = correlator(correlation("event_count", ("lt", 2)))
+    one.feed([at(0, 0)])
+    said = one.advance(T0)
+    one.feed([at(MINUTE - 100, 1), at(MINUTE - 200, 2)])
+    assert [episode.first for episode in episodes(said + one.finish())] == [("log/raw/0", 0)]
+
+
 def test_a_late_contribution_counts_neither_at_once_nor_finally_and_is_counted() -> None:
     one = correlator(COUNT)
     assert one.feed([at(0, 0), at(1, 1), at(2, 2, late=True)]) + one.finish() == []
