@@ -23,6 +23,8 @@ from schemas.detection import Detection
 from schemas.event import RecordBatch
 
 if TYPE_CHECKING:  # `qorgan publish` reads times and needs no engine
+    from detectors.correlation.resolve import Correlations
+    from pipeline.correlating import Gathering, Shares
     from pipeline.detecting import DetectionSet, Hidden
 
 #: The state of the offline commands: what rules compile to.
@@ -46,33 +48,47 @@ class Line(NamedTuple):
 
 class Judged(NamedTuple):
     """What some lines of one file gave: rows for people and programs, (line, reason) of what is no event, and what
-    suppressions hid."""
+    suppressions hid.
+
+    `shares`: what they contributed to correlations, for whoever gathers them.
+    """
 
     file: str
     lines: int
     detections: list[dict[str, Any]]
     unparsed: list[tuple[int, str]]
     hidden: list[Hidden]
+    shares: Shares | None = None
 
 
 class Judge:
     """Parsers and detection set in one: lines in, detections out. The same in every process that judges."""
 
-    def __init__(self, settings: Settings, decide: DetectionSet, topic: str) -> None:
+    def __init__(
+        self, settings: Settings, decide: DetectionSet, topic: str, correlations: Correlations | None = None
+    ) -> None:
         self._reader = Reader(settings)
         self._decide = decide
         self._topic = topic
+        self._correlations = correlations if correlations and correlations.ordered else None
 
     def __call__(self, file: str, lines: recordings.Lines, near_ms: int) -> Judged:
         """Judge consecutive lines of a file that was last written at `near_ms`."""
         reading = read(self._reader, self._topic, lines, near_ms)
         found, hidden = self._decide.judge(LOG, self._topic, 0, reading.events)
+        shares = None
+        if self._correlations is not None:
+            from pipeline.correlating import share
+
+            shares = share(self._correlations, file, reading.events, found)
+            found = [one for one in found if one.kind != "rule" or one.subject not in self._correlations.silent]
         return Judged(
             file,
             len(lines.numbers),
             [row(detection, file) for detection in found],
             [(letter.offset, letter.reason) for letter in reading.dead],
             hidden,
+            shares,
         )
 
 
@@ -107,6 +123,15 @@ def detect(judge: Judge, files: Sequence[str], jobs: int) -> Iterator[Judged]:
                 yield ahead.popleft().result()
         while ahead:
             yield ahead.popleft().result()
+
+
+def correlated(judged: Iterable[Judged], gathering: Gathering) -> Iterator[Judged]:
+    """The same parts, and after the last one what the correlations come to over all of them."""
+    for part in judged:
+        if part.shares is not None:
+            gathering.take(part.shares)
+        yield part
+    yield Judged("", 0, gathering.rows(), [], [])
 
 
 def near_ms(name: str) -> int:

@@ -21,6 +21,8 @@ from typing import Any, Final
 
 import orjson
 
+from detectors.correlation.resolve import Correlations, resolve
+from detectors.correlation.stored import packed, unpacked
 from detectors.sigma.engine import Engine
 from detectors.sigma.filters import Account, Filter
 from detectors.sigma.load import MAX_BYTES, Loaded, load
@@ -54,6 +56,7 @@ class LoadedRules:
     engine: Engine
     rules: tuple[Rule, ...]
     refused: tuple[Refusal, ...]
+    correlations: Correlations
     not_carried: tuple[Rule, ...]
     """Rules in force whose log source no parser tells by itself: they wait for a topic whose settings name it."""
     revision: str
@@ -83,7 +86,8 @@ def load_rules(
     loaded = check_rules(paths, cache_dir, zone, tuning, pause)
     where = ", ".join(map(str, paths)) or "the rules we ship"
     # A filter that does not apply is no reason to go without the rules.
-    good, bad = len(loaded.rules), len(loaded.refused) - len(loaded.suppressions.refused)
+    good = len(loaded.rules) + len(loaded.correlations.ordered)
+    bad = len(loaded.refused) - len(loaded.suppressions.refused)
     if not good and not bad:
         raise RefusedError(f"{where}: there is no rule file (*.yml, *.yaml) in it. Name a folder of Sigma rules.")
     if bad > good:
@@ -111,11 +115,13 @@ def check_rules(
     cache.save()
     tuned = tune(loaded, tuning, zone)
     rules = tuned.rules
+    correlations, unresolved = resolve(rules, [each for file in loaded for each in file.correlations])
     engine = Engine(rules, zone)
     return LoadedRules(
         engine=engine,
         rules=engine.rules,
-        refused=tuned.refused,
+        refused=(*tuned.refused, *unresolved),
+        correlations=correlations,
         not_carried=tuple(rule for rule in rules if not carried(rule.logsource)),
         revision=engine.revision,
         files=len(loaded),
@@ -254,6 +260,7 @@ def _packed(loaded: Loaded) -> list[Any]:
         ],
         [list(refusal[1:]) for refusal in loaded.refused_filters],
         loaded.correlation_names,
+        [packed(each) for each in loaded.correlations],
     ]
 
 
@@ -263,16 +270,17 @@ def _packed_rule(r: Rule) -> list[Any]:
 
 def _unpacked(entry: Any, name: str) -> Loaded | None:
     try:
-        rules, refused, waiting, filters, refused_filters, correlations = entry
+        rules, refused, waiting, filters, refused_filters, names, correlations = entry
         return Loaded(
             tuple(_unpacked_rule(name, *rule) for rule in rules),
             tuple(Refusal(name, *refusal) for refusal in refused),
             waiting=tuple(Waiting(_unpacked_rule(name, *rule), line) for line, *rule in waiting),
             filters=tuple(_unpacked_filter(name, *said) for said in filters),
             refused_filters=tuple(Refusal(name, *refusal) for refusal in refused_filters),
-            correlation_names=tuple(correlations),
+            correlation_names=tuple(names),
+            correlations=tuple(unpacked(each, name) for each in correlations),
         )
-    except (AttributeError, IndexError, TypeError, ValueError):
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError):
         return None
 
 

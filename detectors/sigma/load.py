@@ -13,6 +13,7 @@ from typing import Any, Final
 
 import orjson
 
+from detectors.correlation.correlation import Correlation
 from detectors.sigma.documents import MAX_BYTES, FaultyError, Lines, documents
 from detectors.sigma.filters import Filter, FilterError, as_rule, of_rule
 from detectors.sigma.placeholders import Waiting, awaited
@@ -39,6 +40,8 @@ class Loaded:
     refused_filters: tuple[Refusal, ...] = ()
     correlation_names: tuple[str, ...] = ()
     """Ids and names of what is a correlation: a filter that names one is told so."""
+    correlations: tuple[Correlation, ...] = ()
+    """As written: what they refer to may stand in other files (`detectors.correlation.resolve`)."""
 
 
 def load(name: str, data: bytes) -> Loaded:
@@ -48,14 +51,18 @@ def load(name: str, data: bytes) -> Loaded:
     refused: list[Refusal] = []
     filters: list[Filter] = []
     refused_filters: list[Refusal] = []
-    correlations: list[str] = []
+    correlations: list[Correlation] = []
+    names: list[str] = []
     try:
         for number, (document, lines) in enumerate(documents(data)):
-            correlations += _correlation_names(document)
+            names += _correlation_names(document)
             is_filter = isinstance(document, dict) and "filter" in document
             try:
                 if is_filter:
                     filters.append(_filter(name, data, number, document, lines))
+                    continue
+                if isinstance(document, dict) and "correlation" in document:
+                    correlations.append(_correlation(name, data, number, document, lines))
                     continue
                 rule = _rule(name, data, number, document, lines)
                 if awaited(rule.tree):
@@ -74,7 +81,8 @@ def load(name: str, data: bytes) -> Loaded:
         waiting=tuple(waiting),
         filters=tuple(filters),
         refused_filters=tuple(refused_filters),
-        correlation_names=tuple(correlations),
+        correlation_names=tuple(names),
+        correlations=tuple(correlations),
     )
 
 
@@ -144,6 +152,29 @@ def _correlation_names(document: Any) -> list[str]:
     return [said.strip() for key in ("id", "name") if isinstance(said := document.get(key), str)]
 
 
+def _correlation(name: str, data: bytes, number: int, document: dict[Any, Any], lines: Lines) -> Correlation:
+    """Read by `detectors.correlation`; ids and revisions are made as a rule's. Raises FaultyError."""
+    from detectors.correlation.read import CorrelationError, correlation_of
+
+    content, line = data.decode("utf-8-sig"), lines["correlation"]
+    id_ = _identity(document, lines)
+    document = {**document, "id": id_}
+    if "detection" in document:
+        raise FaultyError(
+            line, "it is a rule and a correlation at once", "Make two documents of it, with `---` between"
+        )
+    try:
+        return correlation_of(
+            document,
+            id_=id_ or long_hash("rule", content, number),
+            revision=short_hash("rule", content, number),
+            file=name,
+            line=line,
+        )
+    except CorrelationError as error:
+        raise FaultyError(line, str(error)) from None
+
+
 def _place(reason: str, lines: Lines) -> int:
     """The line of the key that pySigma's reason speaks of; the detection's where it names none."""
     for word in ("title", "level", "status", "tag", "date", "modified", "related", "references", "author"):
@@ -154,9 +185,6 @@ def _place(reason: str, lines: Lines) -> int:
 
 
 def _refuse_other_kinds(document: dict[Any, Any], lines: Lines) -> None:
-    if "correlation" in document:
-        todo = "Correlations come with a later version; until then keep such files elsewhere"
-        raise FaultyError(lines.get("correlation", lines[""]), "it is a correlation", todo)
     if "action" in document:
         todo = "Write each rule out in full"
         raise FaultyError(lines.get("action", lines[""]), "`action` is no longer part of Sigma", todo)

@@ -22,6 +22,7 @@ class Bench(StrEnum):
     latency = "latency"
     parsers = "parsers"
     detect = "detect"
+    correlate = "correlate"
     store = "store"
     store_http = "store_http"
     all = "all"

@@ -71,7 +71,8 @@ def check_rules(
     if rows:
         show(rows, ("state", "file", "line", "reason", "do"), as_json, "Rules to look at")
     note(
-        f"{checked.files:,} files: {len(checked.rules):,} rules in force, {len(checked.refused):,} refused, "
+        f"{checked.files:,} files: {len(checked.rules):,} rules and {len(checked.correlations.ordered):,} correlations "
+        f"in force, {len(checked.refused):,} refused, "
         f"{len(checked.not_carried):,} wait for their log source."
     )
     raise typer.Exit(Exit.REFUSED if checked.refused else Exit.OK)

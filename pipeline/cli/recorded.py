@@ -57,9 +57,11 @@ def detect(
 ) -> None:
     """Judge recorded events offline, with the worker's own parsers, rules and indicators.
 
-    Lines that are no event are named on stderr. Exit code 0: something was found; 1: nothing was.
+    Correlations are told at the end, each with file, line and time of its first event; the rules that they name are
+    not told by themselves. Lines that are no event are named on stderr. Exit code 0: something was found; 1: nothing.
     """
     from pipeline import loading, offline
+    from pipeline.correlating import Gathering
     from pipeline.settings import load
 
     named = {"rules": rules, "indicators": indicators}
@@ -69,13 +71,17 @@ def detect(
     loaded = loading.load(settings, stage.value)
     _say_refused(loaded)
     tally = _Tally()
-    judged = offline.detect(offline.Judge(settings, loaded.decide, topic), files, jobs or processes)
+    judge = offline.Judge(settings, loaded.decide, topic, loaded.rules.correlations)
+    gathering = Gathering(loaded.rules.correlations, loaded.decide.attribution)
+    judged = offline.correlated(offline.detect(judge, files, jobs or processes), gathering)
     columns = ("level", "title", "file", "line", "time", "host", "user")
     with counting("judged", "lines", answering=as_json) as progress:
         rows = (row for part in tally.over(judged, progress) for row in part.detections)
         count = show(rows, columns, as_json) if as_json else 0
         rest = list(rows)  # for people, after the progress has left the screen
     count += 0 if as_json else show(rest, columns, as_json, "Detections")
+    for fault in gathering.faults():
+        note(fault)
     note(f"{tally.lines:,} lines, {count:,} detections, {tally.unparsed:,} lines are no event.")
     if tally.hidden:
         note(f"{tally.hidden:,} matches are suppressed; `qorgan rules suppressions` with these files shows them.")

@@ -120,6 +120,49 @@ def test_what_is_missing_is_3(tmp_path: Path, rules: Path, missing: str, capsys:
     assert (code, found, err.count("\n")) == (3, [], 1)
 
 
+CORRELATION = """
+title: Such programs on one host, often
+id: 6c0ffee0-0000-4000-8000-0000000000c1
+level: critical
+correlation:
+  type: event_count
+  rules: 6c0ffee0-0000-4000-8000-000000000001
+  group-by: entity.host
+  timespan: 10m
+  condition: {gte: 3}
+"""
+
+
+def test_a_correlation_is_told_with_its_first_line_and_its_rule_is_not_told_by_itself(
+    tmp_path: Path, rules: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (rules / "often.yml").write_text(CORRELATION)
+    first, second = tmp_path / "a.jsonl", tmp_path / "b.jsonl"
+    lines = [event(f"2020-09-20T13:{minute}:31Z", **EVIL) for minute in (19, 25, 28, 40)]
+    first.write_bytes(b"\n".join([lines[2], event(), lines[0]]))
+    second.write_bytes(b"\n".join([lines[1], lines[3], event(Hostname="-", **EVIL)]))
+    code, found, err = detect(capsys, first, second, "--rules", rules)
+    assert code == 0
+    (row,) = found
+    assert (row["rule_id"], row["title"], row["level"]) == (
+        "6c0ffee0-0000-4000-8000-0000000000c1",
+        "Such programs on one host, often",
+        "critical",
+    )
+    assert (row["file"], row["line"], row["time"]) == (str(first), 3, "2020-09-20T13:19:31.000Z")
+    assert (row["until"], row["events"], row["matched"]) == ("2020-09-20T13:28:31.000Z", 3, {"entity.host": "ws-1"})
+    assert "Such programs on one host, often: 1 matches lack a value to group by and do not count" in err
+
+
+def test_with_generate_the_rule_is_told_as_well(
+    tmp_path: Path, rules: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (rules / "often.yml").write_text(CORRELATION + "  generate: true\n")
+    (tmp_path / "a.jsonl").write_bytes(b"\n".join(event(**EVIL) for _ in range(3)))
+    _, found, _ = detect(capsys, tmp_path / "a.jsonl", "--rules", rules)
+    assert [str(row["rule_id"])[-2:] for row in found] == ["01", "01", "01", "c1"]
+
+
 SMALL_PARTS = """
 import sys
 from pipeline import recordings
@@ -131,6 +174,7 @@ main()
 
 def test_more_processes_give_the_same_in_the_same_order(tmp_path: Path, rules: Path) -> None:
     """In a process of its own, as on the command line: forking the one that runs the tests would copy its threads."""
+    (rules / "often.yml").write_text(CORRELATION + "  generate: true\n")
     files = [tmp_path / f"{n}.jsonl" for n in range(3)]
     for n, file in enumerate(files):
         file.write_bytes(b"\n".join(event(**EVIL) if i % 7 == n else event() for i in range(200)))
@@ -139,7 +183,7 @@ def test_more_processes_give_the_same_in_the_same_order(tmp_path: Path, rules: P
         subprocess.run([*call, jobs], env={**os.environ, "HOME": str(tmp_path)}, capture_output=True, timeout=100)
         for jobs in ("1", "3")
     )
-    assert alone.stdout.count(b"\n") == 29 + 29 + 29
+    assert alone.stdout.count(b"\n") == 29 + 29 + 29 + 1
     assert (three.returncode, three.stdout, three.stderr) == (alone.returncode, alone.stdout, alone.stderr)
 
 

@@ -73,7 +73,7 @@ def test_one_bad_document_takes_no_other_with_it() -> None:
         ("the id 'no-uuid' is no UUID", {"id": "no-uuid"}),
         ("is not a valid Sigma rule level", {"level": "deadly"}),
         ("must have a title", {"title": None}),
-        ("it is a correlation", {"correlation": {"type": "event_count"}}),
+        ("a rule and a correlation at once", {"correlation": {"type": "event_count"}}),
         ("`action` is no longer part of Sigma", {"action": "global"}),
     ],
 )

@@ -1,0 +1,128 @@
+"""What a match contributes to correlations: its group, its time, its identity, and the value that is measured."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, Final, NamedTuple
+
+from detectors.correlation.correlation import BETWEEN, UNIT, Correlation
+from detectors.sigma.fields import elements, fold, pick, text_of
+from schemas.identity import short_hash
+
+#: Characters of one value of a group; what is longer keeps its beginning and a hash of the whole.
+MAX_VALUE: Final = 200
+#: What fits into 63 bits as millionths.
+MAX_NUMBER: Final = 9.2e12
+#: `group-by` of an entity: `entity.host`, `entity.user`, `entity.src`, and the type that `enrichers` give it.
+ENTITY_TYPES: Final[Mapping[str, str]] = {
+    "entity.host": "host:",
+    "entity.user": "user:",
+    "entity.src": "source:",
+}
+
+
+class Contribution(NamedTuple):
+    """One record's share in one group of one correlation.
+
+    (`lane`, `offset`) is the record's identity: a lane is a partition of a log, or a file. `time` is the correlation
+    time in milliseconds UTC. `value`: the bits of the rules that matched, a hash of the counted value, or the number
+    in millionths. A late one counts neither provisionally nor finally.
+    """
+
+    correlation: str
+    group: str
+    time: int
+    lane: str
+    offset: int
+    value: int
+    late: bool = False
+
+
+class Member(NamedTuple):
+    """A rule's place in a correlation that names it."""
+
+    correlation: Correlation
+    place: int
+
+
+Lookup = Callable[[str], str | None]
+"""A field's value as text, None where there is none."""
+
+
+def lookup(fields: Mapping[str, Any], entities: Sequence[str]) -> Lookup:
+    """An event's values: of its fields (a list's elements joined, sorted), and of its resolved entities."""
+
+    def value(name: str) -> str | None:
+        kind = ENTITY_TYPES.get(name)
+        if kind is not None:
+            return next((entity.removeprefix(kind) for entity in entities if entity.startswith(kind)), None)
+        found = [text for item in elements(pick(fields, name)) if (text := text_of(item)) is not None]
+        return ",".join(sorted(found, key=fold)) if found else None
+
+    return value
+
+
+def contribute(
+    members: Sequence[Member], value_of: Lookup, time: int, lane: str, offset: int, late: bool, dropped: Counter[Any]
+) -> Iterator[Contribution]:
+    """What one record gives, by the members that its matches are: one contribution for each correlation and group.
+
+    What lacks a value to group by, or to measure, is dropped, and counted by (correlation, "group" or "value").
+    """
+    found: dict[tuple[str, str], int] = {}
+    for rule, place in members:
+        group = _group(rule, place, value_of)
+        if group is None:
+            dropped[rule.id, "group"] += 1
+            continue
+        value = _value(rule, place, value_of)
+        if value is None:
+            dropped[rule.id, "value"] += 1
+            continue
+        key = (rule.id, group)
+        if rule.kind.startswith("temporal"):
+            found[key] = found.get(key, 0) | value
+        else:
+            found.setdefault(key, value)
+    for (correlation, group), value in found.items():
+        yield Contribution(correlation, group, time, lane, offset, value, late)
+
+
+def _group(rule: Correlation, place: int, value_of: Lookup) -> str | None:
+    values = []
+    for name in rule.group_by:
+        said = value_of(rule.field_of(name, place))
+        if said is None:
+            return None
+        values.append(_short(fold(said)).replace(BETWEEN, "\ufffd"))
+    return BETWEEN.join(values)
+
+
+def _short(value: str) -> str:
+    return value if len(value) <= MAX_VALUE else value[:MAX_VALUE] + "…" + short_hash(value)
+
+
+def _value(rule: Correlation, place: int, value_of: Lookup) -> int | None:
+    if rule.kind.startswith("temporal"):
+        return 1 << place
+    if rule.kind == "event_count":
+        return 0
+    said = [value_of(rule.field_of(name, place)) for name in rule.fields]
+    if any(value is None for value in said):
+        return None
+    if rule.kind == "value_count":
+        text = BETWEEN.join(fold(value or "") for value in said)
+        return int.from_bytes(hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest()) >> 1
+    return _number(said[0] or "")
+
+
+def _number(text: str) -> int | None:
+    """A number in millionths; None for what is none, or too large to be measured."""
+    try:
+        number = float(text)
+    except ValueError:
+        return None
+    return round(number * UNIT) if math.isfinite(number) and abs(number) <= MAX_NUMBER else None

@@ -1,0 +1,150 @@
+"""All correlations in force, judged together: contributions in, verdicts out, chains fed from final results.
+
+A correlation that others name is judged before them. Its final result is a contribution to them, at the time of its
+first contribution; so they settle later than it by its timespan.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+import orjson
+
+from detectors.correlation.contribution import Contribution, Lookup, Member, contribute
+from detectors.correlation.correlation import Correlation
+from detectors.correlation.episodes import OFFSET_BITS, Verdict
+from detectors.correlation.fold import Fold, Limits
+from detectors.correlation.resolve import Correlations
+
+_VERSION: Final = 1
+
+
+class UnfitError(ValueError):
+    """A dumped state that is not of these rules, or damaged."""
+
+
+class Correlator:
+    """The state of a set of correlations. No clock and no I/O; one owner."""
+
+    def __init__(self, rules: Correlations, limits: Limits | None = None) -> None:
+        self.rules = rules
+        self.late = 0
+        self.unknown = 0
+        """Contributions of correlations that are not in force."""
+        self.dropped: Counter[tuple[str, str]] = Counter()
+        """Results of correlations that others name and cannot group or measure: (correlation, why) → how many."""
+        self._lanes: list[str] = []
+        self._lane: dict[str, int] = {}
+        self._folds = {rule.id: Fold(rule, self._lanes, limits) for rule in rules.ordered}
+
+    @property
+    def folds(self) -> dict[str, Fold]:
+        """Correlation's id → its state, for metrics."""
+        return self._folds
+
+    def feed(self, contributions: Iterable[Contribution]) -> list[Verdict]:
+        """Take contributions in, in any order; what is to be said at once."""
+        said: list[Verdict] = []
+        folds, lanes, silent = self._folds, self._lane, self.rules.silent
+        for correlation, group, time, lane, offset, value, late in contributions:
+            if late:
+                self.late += 1
+                continue
+            fold = folds.get(correlation)
+            if fold is None:
+                self.unknown += 1
+                continue
+            number = lanes.get(lane)
+            if number is None:
+                number = self._enter(lane)
+            verdict = fold.add(group, time, number << OFFSET_BITS | offset, value)
+            if verdict is not None and correlation not in silent:
+                said.append(verdict)
+        return said
+
+    def advance(self, watermark: int) -> list[Verdict]:
+        """No contribution at or before `watermark` (milliseconds) will come: what is final by that."""
+        said: list[Verdict] = []
+        for rule in self.rules.ordered:
+            named = (self._folds[ref] for ref in rule.rules if ref in self._folds)
+            held_back = min([watermark, *(fold.settled - fold.rule.timespan for fold in named)])
+            said += self._hand_on(self._folds[rule.id].advance(held_back))
+        return said
+
+    def finish(self) -> list[Verdict]:
+        """Nothing else will come: all that is final then."""
+        said: list[Verdict] = []
+        for rule in self.rules.ordered:
+            said += self._hand_on(self._folds[rule.id].finish())
+        return said
+
+    def record(self, first: tuple[str, int]) -> tuple[str, int]:
+        """The record with which an episode began, whatever chain of correlations led from it."""
+        lane, offset = first
+        while (parts := lane.rpartition("#"))[2] in self._folds:
+            lane = parts[0]
+        return lane, offset
+
+    def dump(self) -> bytes:
+        """The state, for a checkpoint."""
+        heads, arrays = {}, []
+        for name, fold in self._folds.items():
+            heads[name], parts = fold.dump()
+            arrays += list(parts)
+        body = b"".join(arrays)
+        head = orjson.dumps([_VERSION, self.rules.revision, _digest(body), self._lanes, self.late, heads])
+        return len(head).to_bytes(8, "big") + head + body
+
+    def restore(self, data: bytes) -> None:
+        """Take a dumped state over; nothing may have been fed yet. Raises UnfitError for what does not fit."""
+        try:
+            size = int.from_bytes(data[:8], "big")
+            version, revision, check, lanes, late, heads = orjson.loads(data[8 : 8 + size])
+        except ValueError as error:
+            raise UnfitError("the state cannot be read") from error
+        body = memoryview(data)[8 + size :]
+        if version != _VERSION or revision != self.rules.revision:
+            raise UnfitError("the state is of other rules")
+        if check != _digest(body):
+            raise UnfitError("the state is damaged")
+        self.late = late
+        for lane in lanes:
+            self._enter(lane)
+        for name, head in heads.items():
+            body = body[self._folds[name].restore(head, body) :]
+
+    def _enter(self, lane: str) -> int:
+        number = self._lane[lane] = len(self._lanes)
+        self._lanes.append(lane)
+        return number
+
+    def _hand_on(self, verdicts: Sequence[Verdict]) -> list[Verdict]:
+        """Give final results to those that name them; what is said to others."""
+        said = []
+        for verdict in verdicts:
+            if verdict.correlation not in self.rules.silent:
+                said.append(verdict)
+            members = self.rules.members.get(verdict.correlation, ())
+            if verdict.state == "final" and members:
+                said += self.feed(self._of(verdict, members))
+        return said
+
+    def _of(self, verdict: Verdict, members: Sequence[Member]) -> Iterable[Contribution]:
+        rule = self._folds[verdict.correlation].rule
+        # Apart from the record's own contribution: both may count in one group.
+        lane = f"{verdict.first[0]}#{rule.id}"
+        found = result_lookup(rule, verdict.group)
+        return contribute(members, found, verdict.first_time, lane, verdict.first[1], False, self.dropped)
+
+
+def result_lookup(rule: Correlation, group: str) -> Lookup:
+    """The values that a correlation's result has: those of its group, by the names in `group-by`."""
+    values = rule.group_values(group)
+    return values.get
+
+
+def _digest(body: bytes | memoryview) -> str:
+    return hashlib.blake2b(body, digest_size=8).hexdigest()

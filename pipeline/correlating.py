@@ -1,0 +1,136 @@
+"""Correlations over recordings: what lines contribute as they are judged, and what comes of it when all are read.
+
+A file has no watermark: its lines, and the files among themselves, may lie in any order of time. So all results are
+final ones, told at the end of input.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+
+from detectors.correlation.contribution import Contribution, contribute, lookup
+from detectors.correlation.correlation import Correlation
+from detectors.correlation.correlator import Correlator
+from detectors.correlation.episodes import Verdict
+from detectors.correlation.resolve import Correlations
+from detectors.triage.attribution import Attribution
+from schemas.detection import Detection
+from schemas.event import Event, Source
+
+
+class About(NamedTuple):
+    """What is kept of a contributing record, to tell of an episode that begins with it."""
+
+    host: str
+    user: str
+    entities: tuple[str, ...]
+    source: Source
+    topic: str
+
+
+class Share(NamedTuple):
+    """One contribution and its record."""
+
+    contribution: Contribution
+    about: About
+
+
+class Shares(NamedTuple):
+    """What some lines contributed, and what was dropped for want of a value: (correlation, "group" or "value")."""
+
+    made: Sequence[Share]
+    dropped: Counter[tuple[str, str]]
+
+
+def share(rules: Correlations, lane: str, events: Sequence[Event], found: Sequence[Detection]) -> Shares:
+    """The contributions of `found` in `events`, which are lines of one file, the lane."""
+    by_record: dict[int, list[Detection]] = {}
+    for one in found:
+        if one.kind == "rule" and one.subject in rules.members:
+            by_record.setdefault(one.offset, []).append(one)
+    made: list[Share] = []
+    dropped: Counter[tuple[str, str]] = Counter()
+    for event in events if by_record else ():
+        matches = by_record.get(event.offset)
+        if matches:
+            entities = matches[0].entities
+            members = [member for match in matches for member in rules.members[match.subject]]
+            values = lookup(event.fields, entities)
+            about = About(event.host, event.user, entities, event.source, matches[0].topic)
+            shared = contribute(members, values, event.time_ms, lane, event.offset, event.late, dropped)
+            made += [Share(one, about) for one in shared]
+    return Shares(made, dropped)
+
+
+class Gathering:
+    """The contributions of all recordings, and at the end what they come to."""
+
+    def __init__(self, rules: Correlations, attribution: Attribution) -> None:
+        self._rules = {rule.id: rule for rule in rules.ordered}
+        self._correlator = Correlator(rules)
+        self._attribution = attribution
+        self._about: dict[tuple[str, int], About] = {}
+        self._known: dict[About, About] = {}
+        self._dropped: Counter[tuple[str, str]] = Counter()
+
+    def take(self, shares: Shares) -> None:
+        """Take in what some lines contributed; in any order."""
+        for contribution, about in shares.made:
+            # Few hosts and users share many lines: one value for all of them.
+            self._about[contribution.lane, contribution.offset] = self._known.setdefault(about, about)
+        self._correlator.feed(each.contribution for each in shares.made)
+        self._dropped.update(shares.dropped)
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Every episode, as `qorgan detect` prints a detection: file, line and time are its first contribution's."""
+        closed = [verdict for verdict in self._correlator.finish() if verdict.state == "closed"]
+        return [self._row(one) for one in sorted(closed, key=lambda one: (one.first_time, one.first, one.correlation))]
+
+    def faults(self) -> Iterable[str]:
+        """What did not count, a sentence each."""
+        for (rule, what), count in sorted((self._dropped + self._correlator.dropped).items()):
+            why = "group by" if what == "group" else "measure"
+            yield f"{self._rules[rule].title}: {count:,} matches lack a value to {why} and do not count"
+        for rule, fold in self._correlator.folds.items():
+            if fold.evicted:
+                yield f"{self._rules[rule].title}: {fold.evicted:,} contributions did not fit; results may be missing"
+
+    def _row(self, verdict: Verdict) -> dict[str, Any]:
+        rule = self._rules[verdict.correlation]
+        file, line = self._correlator.record(verdict.first)
+        about = self._about[file, line]
+        return {
+            "rule_id": rule.id,
+            "title": rule.title,
+            "level": rule.level.word,
+            "file": file,
+            "line": line,
+            "time": _iso(verdict.first_time),
+            "host": about.host,
+            "user": about.user,
+            "tags": rule.tags,
+            "item": self._item(rule, about, verdict.first_time),
+            "matched": rule.group_values(verdict.group),
+            "until": _iso(verdict.until),
+            "events": verdict.records,
+        }
+
+    def _item(self, rule: Correlation, about: About, time_ms: int) -> str:
+        finding = self._attribution.attribute(
+            kind="rule",
+            subject=rule.id,
+            tags=rule.tags,
+            level=rule.level.word,
+            source=about.source,
+            entities=about.entities,
+            topic=about.topic,
+            time_ms=time_ms,
+        )
+        return finding.item if finding else ""
+
+
+def _iso(time_ms: int) -> str:
+    return datetime.fromtimestamp(time_ms / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
