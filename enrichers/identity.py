@@ -58,9 +58,10 @@ def user_entity(raw: str) -> str:
     name = re.split(r"[\\/]", whole)[-1]
     if not name.startswith("@"):
         name = name.partition("@")[0]
+    name = name.strip()[:LONGEST].rstrip()
     if whole in NOBODY or name in NOBODY or name.endswith("$") or SESSION_ACCOUNT.fullmatch(name):
         return ""
-    return name[:LONGEST]
+    return name
 
 
 @lru_cache(maxsize=1 << 14)
@@ -72,7 +73,7 @@ def host_entity(raw: str) -> str:
     address = _address(name)
     if address is not None:
         return _particular(address)
-    return name.partition(".")[0][:LONGEST]
+    return name.partition(".")[0][:LONGEST].strip()
 
 
 @lru_cache(maxsize=1 << 14)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from enrichers.identity import entities, host_entity, source_entity, user_entity
@@ -67,6 +67,7 @@ def test_entities_come_in_the_order_host_user_source_and_only_those_that_resolve
 
 
 @given(st.text(), st.text(), st.text())
+@example("a .b", "0\r@", "")
 def test_no_text_makes_it_raise_and_resolving_twice_changes_nothing(host: str, user: str, source: str) -> None:
     assert all(name.partition(":")[2] for name in entities(host, user, source))
     assert user_entity(user_entity(user)) in ("", user_entity(user))
