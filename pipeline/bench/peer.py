@@ -51,15 +51,15 @@ def hinted(event: Event) -> bytes:
 
 
 def said(source: Source) -> dict[str, str]:
-    """A source in Sigma's words. A category is named only where it is the only one: to name one denies all others."""
-    category, service = _words().get((source.service, source.event_id)), _words().get((source.service, -1))
+    """A source in Sigma's words. Of several categories none is named: to name one denies all others."""
+    category, service = _words().get((source.service, source.event_id), "other"), _words().get((source.service, -1))
     words = {"product": source.product, "service": service, "category": category}
     return {name: word for name, word in words.items() if word}
 
 
 @cache
 def _words() -> Mapping[tuple[str, int], str]:
-    """(channel, event id) → category, (channel, -1) → service; only what one name has."""
+    """(channel, event id) → category, (channel, -1) → service; '' where it has several names."""
     found: dict[tuple[str, int], set[str]] = {}
     for category, places in WINDOWS_CATEGORIES.items():
         for place in places:
@@ -68,7 +68,7 @@ def _words() -> Mapping[tuple[str, int], str]:
     for service, channels in WINDOWS_SERVICES.items():
         for channel in channels:
             found.setdefault((channel, -1), set()).add(service)
-    return {key: next(iter(names)) for key, names in found.items() if len(names) == 1}
+    return {key: next(iter(names)) if len(names) == 1 else "" for key, names in found.items()}
 
 
 def _run(binary: Path, rules: Path, folder: Path, lines: Iterable[bytes]) -> tuple[float, Counter[str]]:
