@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
+from pipeline.bench.sample import lines_of
 from pipeline.parsers import Reader
 from pipeline.parsers.formats import TEXT_SHAPES
 from pipeline.settings import load
@@ -88,7 +89,7 @@ def _slices(reader: Reader, files: Iterable[Path]) -> Iterator[tuple[str, Record
     """Slices of one format each, at most MOST records of a format."""
     by_format: dict[str, list[BenchRecord]] = defaultdict(list)
     for path in files:
-        for number, line in enumerate(path.read_bytes().splitlines()):
+        for number, line in enumerate(lines_of([path])):
             record = BenchRecord(number, -1, line)
             read = reader.read(RecordBatch("bench", "bench", 0, number, number + 1, [record]))
             kept = by_format[read.events[0].format.name] if read.events else []
