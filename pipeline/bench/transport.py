@@ -12,6 +12,7 @@ import contextlib
 import os
 import subprocess
 import sys
+import tempfile
 import time
 import uuid
 from collections.abc import Iterator, Sequence
@@ -175,24 +176,26 @@ async def _by_faust(settings: Settings, topic: str, count: Count) -> None:
 
     from pipeline.app import serve
 
-    app = faust.App(
-        settings.group,
-        broker=f"kafka://{settings.kafka}",
-        value_serializer="raw",
-        broker_session_timeout=SESSION_S,
-        broker_heartbeat_interval=1.0,
-        topic_disable_leader=True,
-        store="memory://",
-        web_enabled=False,
-        env={},
-    )
+    with tempfile.TemporaryDirectory(prefix="qorgan-bench-") as folder:  # Faust makes one for tables, used or not
+        app = faust.App(
+            settings.group,
+            broker=f"kafka://{settings.kafka}",
+            value_serializer="raw",
+            broker_session_timeout=SESSION_S,
+            broker_heartbeat_interval=1.0,
+            topic_disable_leader=True,
+            store="memory://",
+            web_enabled=False,
+            env={},
+            datadir=folder,
+        )
 
-    async def read(stream: Any) -> None:
-        async for value in stream:
-            count.add((value,))
+        async def read(stream: Any) -> None:
+            async for value in stream:
+                count.add((value,))
 
-    app.agent(app.topic(topic, value_type=bytes), concurrency=1)(read)
-    await serve(app, count.full)
+        app.agent(app.topic(topic, value_type=bytes), concurrency=1)(read)
+        await serve(app, count.full)
 
 
 async def _by_aiokafka(settings: Settings, topic: str, count: Count) -> None:
