@@ -39,6 +39,7 @@ def bench(
     rate: Annotated[int | None, typer.Option(min=1, help="events a second")] = None,
     seconds: Annotated[float | None, typer.Option(min=1, help="for how long")] = None,
     kafka_home: Annotated[Path | None, typer.Option(metavar="DIR", help="on Apache Kafka instead (Java)")] = None,
+    state: Annotated[Path | None, typer.Option(metavar="DIR", help="pipeline: keep compiled rules here")] = None,
     peer: Annotated[Path | None, typer.Option(metavar="BINARY", help="detect: rsigma, to run beside")] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -53,6 +54,7 @@ def bench(
         "rate": rate,
         "seconds": seconds,
         "kafka_home": kafka_home,
+        "state": state,
         "peer": peer,
     }
     chosen = {key: value for key, value in given.items() if value is not None}
