@@ -7,81 +7,38 @@ final ones, told at the end of input.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
-from detectors.correlation.contribution import Contribution, contribute, lookup
+from detectors.correlation.contribution import About, Contribution
 from detectors.correlation.correlation import Correlation
 from detectors.correlation.correlator import Correlator
 from detectors.correlation.episodes import Verdict
 from detectors.correlation.resolve import Correlations
 from detectors.triage.attribution import Attribution
-from schemas.detection import Detection
-from schemas.event import Event, Source
-
-
-class About(NamedTuple):
-    """What is kept of a contributing record, to tell of an episode that begins with it."""
-
-    host: str
-    user: str
-    entities: tuple[str, ...]
-    source: Source
-    topic: str
-
-
-class Share(NamedTuple):
-    """One contribution and its record."""
-
-    contribution: Contribution
-    about: About
 
 
 class Shares(NamedTuple):
-    """What some lines contributed, and what was dropped for want of a value: (correlation, "group" or "value")."""
+    """What some lines of a file contributed, and what was dropped for want of a value."""
 
-    made: Sequence[Share]
-    dropped: Counter[tuple[str, str]]
-
-
-def share(rules: Correlations, lane: str, events: Sequence[Event], found: Sequence[Detection]) -> Shares:
-    """The contributions of `found` in `events`, which are lines of one file, the lane."""
-    by_record: dict[int, list[Detection]] = {}
-    for one in found:
-        if one.kind == "rule" and one.subject in rules.members:
-            by_record.setdefault(one.offset, []).append(one)
-    made: list[Share] = []
-    dropped: Counter[tuple[str, str]] = Counter()
-    for event in events if by_record else ():
-        matches = by_record.get(event.offset)
-        if matches:
-            entities = matches[0].entities
-            members = [member for match in matches for member in rules.members[match.subject]]
-            values = lookup(event.fields, entities)
-            about = About(event.host, event.user, entities, event.source, matches[0].topic)
-            shared = contribute(members, values, event.time_ms, lane, event.offset, event.late, dropped)
-            made += [Share(one, about) for one in shared]
-    return Shares(made, dropped)
+    made: list[Contribution]
+    dropped: Mapping[tuple[str, str], int]
 
 
 class Gathering:
-    """The contributions of all recordings, and at the end what they come to."""
+    """The contributions of all recordings, and at the end what they come to. `topic`: the one they are judged as."""
 
-    def __init__(self, rules: Correlations, attribution: Attribution) -> None:
+    def __init__(self, rules: Correlations, attribution: Attribution, topic: str) -> None:
         self._rules = {rule.id: rule for rule in rules.ordered}
         self._correlator = Correlator(rules)
         self._attribution = attribution
-        self._about: dict[tuple[str, int], About] = {}
-        self._known: dict[About, About] = {}
+        self._topic = topic
         self._dropped: Counter[tuple[str, str]] = Counter()
 
     def take(self, shares: Shares) -> None:
         """Take in what some lines contributed; in any order."""
-        for contribution, about in shares.made:
-            # Few hosts and users share many lines: one value for all of them.
-            self._about[contribution.lane, contribution.offset] = self._known.setdefault(about, about)
-        self._correlator.feed(each.contribution for each in shares.made)
+        self._correlator.feed(shares.made)
         self._dropped.update(shares.dropped)
 
     def rows(self) -> list[dict[str, Any]]:
@@ -101,7 +58,7 @@ class Gathering:
     def _row(self, verdict: Verdict) -> dict[str, Any]:
         rule = self._rules[verdict.correlation]
         file, line = self._correlator.record(verdict.first)
-        about = self._about[file, line]
+        about = verdict.about or About()
         return {
             "rule_id": rule.id,
             "title": rule.title,
@@ -120,13 +77,13 @@ class Gathering:
 
     def _item(self, rule: Correlation, about: About, time_ms: int) -> str:
         finding = self._attribution.attribute(
-            kind="rule",
+            kind="correlation",
             subject=rule.id,
             tags=rule.tags,
             level=rule.level.word,
             source=about.source,
             entities=about.entities,
-            topic=about.topic,
+            topic=self._topic,
             time_ms=time_ms,
         )
         return finding.item if finding else ""

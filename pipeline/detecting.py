@@ -7,13 +7,18 @@ stream, `qorgan detect` and a hunt decide alike.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
+from detectors.correlation.contribution import About, Contribution, Found, contribute, lookup
+from detectors.correlation.resolve import NO_CORRELATIONS, Correlations
 from detectors.ioc.match import IndicatorIndex
 from detectors.sigma.activities import Activity
-from detectors.sigma.engine import Engine
+from detectors.sigma.engine import Engine, RuleMatch
 from detectors.sigma.suppress import NO_SUPPRESSIONS, Suppressions
 from detectors.triage.attribution import Attribution
 from enrichers.identity import entities, host_entity
@@ -37,10 +42,15 @@ class Hidden(NamedTuple):
 
 
 class Judgement(NamedTuple):
-    """What is found in some events, and what was found and is suppressed."""
+    """What is found in some events, what was found and is suppressed, and what the matches give to correlations.
+
+    `dropped`: matches that gave nothing for want of a value: (correlation, "group" or "value") → how many.
+    """
 
     detections: list[Detection]
     hidden: list[Hidden]
+    contributions: Sequence[Contribution] = ()
+    dropped: Mapping[tuple[str, str], int] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,11 +63,13 @@ class DetectionSet:
     suppressions: Suppressions = NO_SUPPRESSIONS
     shadow: frozenset[str] = frozenset()
     """Ids of rules that detect and page nobody: their detections belong to no finding."""
+    correlations: Correlations = NO_CORRELATIONS
+    """What takes matches as contributions."""
 
     @property
     def revision(self) -> str:
         """Changes when a rule or its stage, an indicator or the event list does."""
-        parts = (self.engine.revision, self.indicators.revision, self.attribution.revision)
+        parts = (self.engine.revision, self.indicators.revision, self.attribution.revision, self.correlations.revision)
         return short_hash(*parts, *sorted(self.shadow))
 
     def detect(self, log: str, topic: str, partition: int, events: Sequence[Event]) -> list[Detection]:
@@ -71,7 +83,7 @@ class DetectionSet:
         for match in matches:
             rule, event = match.rule, events[match.index]
             made = self._make(
-                "rule",
+                "contribution" if rule.id in self.correlations.silent else "rule",
                 rule.id,
                 rule.revision,
                 rule.title,
@@ -93,7 +105,34 @@ class DetectionSet:
             event = events[match.index]
             at = Origin(log, topic, partition, event.offset)
             hidden.append(Hidden(match.rule.id, suppression.id, at, event.time_ms))
-        return Judgement([made for _, made in found], hidden)
+        dropped: Counter[tuple[str, str]] = Counter()
+        shared = list(self._contributions(f"{log}/{topic}/{partition}", events, matches, dropped))
+        return Judgement([made for _, made in found], hidden, shared, dropped)
+
+    def _contributions(
+        self, lane: str, events: Sequence[Event], matches: Sequence[RuleMatch], dropped: Counter[tuple[str, str]]
+    ) -> Iterator[Contribution]:
+        """What the records give to correlations, in their order. `lane`: the partition they are of."""
+        members = self.correlations.members
+        if not members:
+            return
+        named = (match for match in matches if match.rule.id in members)
+        for index, of_record in groupby(named, key=lambda match: match.index):
+            event = events[index]
+            who = entities(event.host, event.user, event.src_ip)
+            mine = list(of_record)
+            told = next((match.activity for match in mine if match.activity is not None), None)
+            yield from contribute(
+                [Found(members[match.rule.id], lookup(event.fields, who, match.names)) for match in mine],
+                event.time_ms,
+                lane,
+                event.offset,
+                event.late,
+                dropped,
+                activity=key_of(told, event),
+                provider=told.provider if told is not None else 0,
+                about=About(event.host, event.user, event.src_ip, who, event.source, event.format.name),
+            )
 
     def of_indicator(
         self, origin: Origin, event: Event, indicator: Any, observable: Any, *, retrospective: bool = False
@@ -133,7 +172,7 @@ class DetectionSet:
         who = entities(event.host, event.user, event.src_ip)
         finding = (
             None
-            if shadow
+            if shadow or kind == "contribution"
             else self.attribution.attribute(
                 kind=kind,
                 subject=subject,

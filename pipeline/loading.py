@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from detectors.correlation.resolve import resolve
 from detectors.sigma.engine import Engine
 from detectors.triage.attribution import Attribution
 from pipeline.detecting import DetectionSet
@@ -46,15 +47,32 @@ def load(settings: Settings, least: Stage = "shadow", pause: Callable[[], None] 
     zone = _zone(settings.timezone)
     rules = load_rules(settings.rules, settings.state_dir / "cache", zone, read_tuning(settings), pause)
     stages = load_stages(settings.stages)
-    kept = stages.kept(rules.rules, least)
-    if len(kept) < len(rules.rules):
-        engine = Engine(kept, zone)
-        rules = replace(rules, engine=engine, rules=engine.rules, revision=engine.revision)
+    rules = kept(rules, stages, least, zone)
     indicators = load_indicators(settings.indicators)
     event_list = load_event_list(settings.event_list)
-    shadow = stages.shadow(rules.rules)
-    decide = DetectionSet(rules.engine, indicators.index, Attribution(event_list), rules.suppressions, shadow)
+    shadow = stages.shadow([*rules.rules, *rules.correlations.ordered])
+    decide = DetectionSet(
+        rules.engine, indicators.index, Attribution(event_list), rules.suppressions, shadow, rules.correlations
+    )
     return Loaded(decide, rules, indicators, event_list, stages, time.monotonic() - started)
+
+
+def kept(rules: LoadedRules, stages: Stages, least: Stage, zone: ZoneInfo) -> LoadedRules:
+    """The rules that have come so far at least. A correlation that names one that has not is refused by name."""
+    stay = stages.kept(rules.rules, least)
+    correlated = stages.kept(rules.correlations.ordered, least)
+    if len(stay) == len(rules.rules) and len(correlated) == len(rules.correlations.ordered):
+        return rules
+    correlations, unresolved = resolve(stay, correlated)
+    engine = Engine(stay, zone)
+    return replace(
+        rules,
+        engine=engine,
+        rules=engine.rules,
+        revision=engine.revision,
+        correlations=correlations,
+        refused=(*rules.refused, *unresolved),
+    )
 
 
 def _zone(name: str) -> ZoneInfo:

@@ -23,7 +23,6 @@ from schemas.detection import Detection
 from schemas.event import RecordBatch
 
 if TYPE_CHECKING:  # `qorgan publish` reads times and needs no engine
-    from detectors.correlation.resolve import Correlations
     from pipeline.correlating import Gathering, Shares
     from pipeline.detecting import DetectionSet, Hidden
 
@@ -64,30 +63,26 @@ class Judged(NamedTuple):
 class Judge:
     """Parsers and detection set in one: lines in, detections out. The same in every process that judges."""
 
-    def __init__(
-        self, settings: Settings, decide: DetectionSet, topic: str, correlations: Correlations | None = None
-    ) -> None:
+    def __init__(self, settings: Settings, decide: DetectionSet, topic: str) -> None:
         self._reader = Reader(settings)
         self._decide = decide
         self._topic = topic
-        self._correlations = correlations if correlations and correlations.ordered else None
 
     def __call__(self, file: str, lines: recordings.Lines, near_ms: int) -> Judged:
         """Judge consecutive lines of a file that was last written at `near_ms`."""
         reading = read(self._reader, self._topic, lines, near_ms)
-        found, hidden = self._decide.judge(LOG, self._topic, 0, reading.events)
+        found = self._decide.judge(LOG, self._topic, 0, reading.events)
         shares = None
-        if self._correlations is not None:
-            from pipeline.correlating import share
+        if self._decide.correlations.ordered:
+            from pipeline.correlating import Shares
 
-            shares = share(self._correlations, file, reading.events, found)
-            found = [one for one in found if one.kind != "rule" or one.subject not in self._correlations.silent]
+            shares = Shares([one._replace(lane=file) for one in found.contributions], found.dropped)
         return Judged(
             file,
             len(lines.numbers),
-            [row(detection, file) for detection in found],
+            [row(detection, file) for detection in found.detections if detection.kind != "contribution"],
             [(letter.offset, letter.reason) for letter in reading.dead],
-            hidden,
+            found.hidden,
             shares,
         )
 

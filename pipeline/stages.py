@@ -16,20 +16,35 @@ is true of the very rule that goes to production.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final, Literal, Protocol, TypeVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from detectors.sigma.rule import Rule
 from schemas.errors import RefusedError
 
 Stage = Literal["test", "shadow", "production"]
 #: In the order in which a rule goes through them.
 STAGES: Final[tuple[Stage, ...]] = ("test", "shadow", "production")
 MAX_BYTES: Final = 1 << 20
+
+
+class Staged(Protocol):
+    """What has a stage: a rule or a correlation."""
+
+    @property
+    def id(self) -> str: ...
+    @property
+    def status(self) -> str: ...
+    @property
+    def tags(self) -> Iterable[str]: ...
+    @property
+    def file(self) -> str: ...
+
+
+_S = TypeVar("_S", bound=Staged)
 
 
 class _Frozen(BaseModel):
@@ -51,7 +66,7 @@ class Entry(_Frozen):
             raise ValueError("name rules, tags, statuses or folders")
         return self
 
-    def fits(self, rule: Rule) -> bool:
+    def fits(self, rule: Staged) -> bool:
         """Whether it speaks of this rule."""
         return (
             rule.id in self.rules
@@ -67,20 +82,20 @@ class Stages(_Frozen):
     default: Stage = "production"
     stages: tuple[Entry, ...] = ()
 
-    def of(self, rule: Rule) -> Stage:
+    def of(self, rule: Staged) -> Stage:
         """The stage of a rule: that of the first entry that fits, else the default."""
         return next((entry.stage for entry in self.stages if entry.fits(rule)), self.default)
 
-    def kept(self, rules: Iterable[Rule], least: Stage) -> list[Rule]:
+    def kept(self, rules: Iterable[_S], least: Stage) -> list[_S]:
         """The rules that have come so far at least."""
         wanted = STAGES[STAGES.index(least) :]
         return [rule for rule in rules if self.of(rule) in wanted]
 
-    def shadow(self, rules: Iterable[Rule]) -> frozenset[str]:
+    def shadow(self, rules: Iterable[Staged]) -> frozenset[str]:
         """Ids of the rules that detect and page nobody: those in shadow, and in test where these are evaluated."""
         return frozenset(rule.id for rule in rules if self.of(rule) != "production")
 
-    def unknown(self, rules: Sequence[Rule]) -> list[str]:
+    def unknown(self, rules: Iterable[Staged]) -> list[str]:
         """Ids that it names and no rule has: of a rule taken away, or misspelt."""
         known = {rule.id for rule in rules}
         return sorted({wanted for entry in self.stages for wanted in entry.rules} - known)

@@ -1,4 +1,4 @@
-"""A detection: one rule or indicator found in one record, with everything needed to find it again."""
+"""A detection: one rule or indicator found in one record, or a correlation in several, with all to find it again."""
 
 from __future__ import annotations
 
@@ -25,13 +25,18 @@ class FindingRef(BaseModel):
 
 
 class Detection(BaseModel):
-    """One (record, rule or indicator) pair. Its id holds no revision: the first revision that found it stands."""
+    """One (record, rule or indicator) pair. Its id holds no revision: the first revision that found it stands.
+
+    Of a correlation the record is the first of its episode, and `time` that record's.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     id: str
-    kind: Literal["rule", "indicator"]
-    subject: str = Field(description="the rule's or the indicator's id")
+    kind: Literal["rule", "indicator", "correlation", "contribution"] = Field(
+        description="contribution: of a rule that speaks through correlations alone; stored, shown to nobody"
+    )
+    subject: str = Field(description="the rule's, the indicator's or the correlation's id")
     revision: str = Field(description="hash of the rule's source text and configuration, or the indicator's revision")
     title: str
     level: Literal["informational", "low", "medium", "high", "critical"]
@@ -61,6 +66,13 @@ class Detection(BaseModel):
     provider: int = Field(default=0, ge=0, description="which of them told it; 0 is the fullest")
     stage: Literal["shadow", "production"] = Field(default="production", description="shadow: stored, pages nobody")
 
+    face: Literal["", "provisional", "final", "closed", "withdrawn"] = Field(
+        default="", description="what a correlation says of its episode: at once, finally, whole, or that it was none"
+    )
+    until: int = Field(default=0, description="milliseconds UTC: the last time at which a correlation's condition held")
+    records: int = Field(default=0, description="contributions of a correlation's episode so far")
+    replaces: str = Field(default="", description="id of what was said provisionally and is this now")
+
     @property
     def origin(self) -> Origin:
         """The record it was found in."""
@@ -76,9 +88,14 @@ class Detection(BaseModel):
         return cls.model_validate_json(data)
 
 
+def correlation_id(rule: str, group: str, first: Origin) -> str:
+    """The id of a correlation's episode: it begins with the record `first`. No revision, as with a detection's."""
+    return long_hash("correlation", rule, group, *first)
+
+
 def finding_id(item: str, entity: str, window_start: int) -> str:
     """The id of a finding: item, entity and window, without revisions; it never changes."""
     return long_hash("finding", item, entity, window_start)
 
 
-__all__ = ["Detection", "FindingRef", "Millis", "detection_id", "finding_id"]
+__all__ = ["Detection", "FindingRef", "Millis", "correlation_id", "detection_id", "finding_id"]

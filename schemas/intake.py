@@ -28,8 +28,8 @@ class Evidence(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     id: str = Field(description="the detection's id")
-    kind: Literal["rule", "indicator"]
-    subject: str = Field(description="id of the rule or indicator")
+    kind: Literal["rule", "indicator", "correlation", "contribution"]
+    subject: str = Field(description="id of the rule, indicator or correlation")
     title: str
     level: Level
     origin: str = Field(description="log/topic/partition/offset of the record")

@@ -5,11 +5,13 @@ from __future__ import annotations
 import hashlib
 import math
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from detectors.correlation.correlation import BETWEEN, UNIT, Correlation
 from detectors.sigma.fields import elements, fold, pick, text_of
+from detectors.sigma.mapping import NO_NAMES, Names, value_of
+from schemas.event import Source
 from schemas.identity import short_hash
 
 #: Characters of one value of a group; what is longer keeps its beginning and a hash of the whole.
@@ -24,12 +26,24 @@ ENTITY_TYPES: Final[Mapping[str, str]] = {
 }
 
 
+class About(NamedTuple):
+    """What is kept of a contributing record, to tell of an episode that begins with it."""
+
+    host: str = ""
+    user: str = ""
+    src_ip: str = ""
+    entities: tuple[str, ...] = ()
+    source: Source = Source()
+    format: str = ""
+
+
 class Contribution(NamedTuple):
     """One record's share in one group of one correlation.
 
     (`lane`, `offset`) is the record's identity: a lane is a partition of a log, or a file. `time` is the correlation
     time in milliseconds UTC. `value`: the bits of the rules that matched, a hash of the counted value, or the number
-    in millionths. A late one counts neither provisionally nor finally.
+    in millionths. A late one counts neither provisionally nor finally. `activity`, `provider`: of what happened, where
+    several providers of a host tell it (`schemas.activity`).
     """
 
     correlation: str
@@ -39,6 +53,9 @@ class Contribution(NamedTuple):
     offset: int
     value: int
     late: bool = False
+    activity: str = ""
+    provider: int = 0
+    about: About | None = None
 
 
 class Member(NamedTuple):
@@ -52,43 +69,65 @@ Lookup = Callable[[str], str | None]
 """A field's value as text, None where there is none."""
 
 
-def lookup(fields: Mapping[str, Any], entities: Sequence[str]) -> Lookup:
-    """An event's values: of its fields (a list's elements joined, sorted), and of its resolved entities."""
+def lookup(fields: Mapping[str, Any], entities: Sequence[str], names: Names = NO_NAMES) -> Lookup:
+    """An event's values: of its fields (a list's elements joined, sorted), and of its resolved entities.
+
+    `names`: how the event's provider tells what rules name, so that `Image` is Security 4688's NewProcessName too.
+    """
 
     def value(name: str) -> str | None:
         kind = ENTITY_TYPES.get(name)
         if kind is not None:
             return next((entity.removeprefix(kind) for entity in entities if entity.startswith(kind)), None)
+        if name in names and (told := value_of(fields, name, names)):
+            return told
         found = [text for item in elements(pick(fields, name)) if (text := text_of(item)) is not None]
         return ",".join(sorted(found, key=fold)) if found else None
 
     return value
 
 
+class Found(NamedTuple):
+    """One match in a record: the correlations that name its rule, and the values as that rule's names read them."""
+
+    members: Sequence[Member]
+    value_of: Lookup
+
+
 def contribute(
-    members: Sequence[Member], value_of: Lookup, time: int, lane: str, offset: int, late: bool, dropped: Counter[Any]
+    matches: Iterable[Found],
+    time: int,
+    lane: str,
+    offset: int,
+    late: bool,
+    dropped: Counter[Any],
+    *,
+    activity: str = "",
+    provider: int = 0,
+    about: About | None = None,
 ) -> Iterator[Contribution]:
-    """What one record gives, by the members that its matches are: one contribution for each correlation and group.
+    """What one record gives, by its matches: one contribution for each correlation and group.
 
     What lacks a value to group by, or to measure, is dropped, and counted by (correlation, "group" or "value").
     """
     found: dict[tuple[str, str], int] = {}
-    for rule, place in members:
-        group = _group(rule, place, value_of)
-        if group is None:
-            dropped[rule.id, "group"] += 1
-            continue
-        value = _value(rule, place, value_of)
-        if value is None:
-            dropped[rule.id, "value"] += 1
-            continue
-        key = (rule.id, group)
-        if rule.kind.startswith("temporal"):
-            found[key] = found.get(key, 0) | value
-        else:
-            found.setdefault(key, value)
+    for members, values in matches:
+        for rule, place in members:
+            group = _group(rule, place, values)
+            if group is None:
+                dropped[rule.id, "group"] += 1
+                continue
+            value = _value(rule, place, values)
+            if value is None:
+                dropped[rule.id, "value"] += 1
+                continue
+            key = (rule.id, group)
+            if rule.kind.startswith("temporal"):
+                found[key] = found.get(key, 0) | value
+            else:
+                found.setdefault(key, value)
     for (correlation, group), value in found.items():
-        yield Contribution(correlation, group, time, lane, offset, value, late)
+        yield Contribution(correlation, group, time, lane, offset, value, late, activity, provider, about)
 
 
 def _group(rule: Correlation, place: int, value_of: Lookup) -> str | None:

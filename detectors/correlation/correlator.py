@@ -13,13 +13,15 @@ from typing import Final
 
 import orjson
 
-from detectors.correlation.contribution import Contribution, Lookup, Member, contribute
+from detectors.correlation.abouts import Abouts
+from detectors.correlation.contribution import Contribution, Found, Lookup, Member, contribute
 from detectors.correlation.correlation import Correlation
+from detectors.correlation.doubles import Doubles, Sighting, counts_doubles
 from detectors.correlation.episodes import OFFSET_BITS, Verdict
 from detectors.correlation.fold import Fold, Limits
 from detectors.correlation.resolve import Correlations
 
-_VERSION: Final = 1
+_VERSION: Final = 2
 
 
 class UnfitError(ValueError):
@@ -39,6 +41,8 @@ class Correlator:
         self._lanes: list[str] = []
         self._lane: dict[str, int] = {}
         self._folds = {rule.id: Fold(rule, self._lanes, limits) for rule in rules.ordered}
+        self._abouts = {rule.id: Abouts((limits or Limits()).contributions) for rule in rules.ordered}
+        self._doubles = {rule.id: Doubles() for rule in rules.ordered if counts_doubles(rule)}
 
     @property
     def folds(self) -> dict[str, Fold]:
@@ -49,7 +53,7 @@ class Correlator:
         """Take contributions in, in any order; what is to be said at once."""
         said: list[Verdict] = []
         folds, lanes, silent = self._folds, self._lane, self.rules.silent
-        for correlation, group, time, lane, offset, value, late in contributions:
+        for correlation, group, time, lane, offset, value, late, activity, provider, about in contributions:
             if late:
                 self.late += 1
                 continue
@@ -60,18 +64,28 @@ class Correlator:
             number = lanes.get(lane)
             if number is None:
                 number = self._enter(lane)
-            verdict = fold.add(group, time, number << OFFSET_BITS | offset, value)
+            identity = number << OFFSET_BITS | offset
+            if activity and not self._first_hand(fold, activity, Sighting(time, provider, group, identity)):
+                continue
+            if about is not None:
+                self._abouts[correlation].keep(identity, time, about)
+            verdict = fold.add(group, time, identity, value)
             if verdict is not None and correlation not in silent:
-                said.append(verdict)
+                said.append(self._with_about(verdict))
         return said
 
     def advance(self, watermark: int) -> list[Verdict]:
-        """No contribution at or before `watermark` (milliseconds) will come: what is final by that."""
+        """No contribution at or before `watermark` (milliseconds) will come, nor one that doubles one of these: what is
+        final by that."""
         said: list[Verdict] = []
         for rule in self.rules.ordered:
             named = (self._folds[ref] for ref in rule.rules if ref in self._folds)
             held_back = min([watermark, *(fold.settled - fold.rule.timespan for fold in named)])
-            said += self._hand_on(self._folds[rule.id].advance(held_back))
+            fold = self._folds[rule.id]
+            before = fold.settled
+            said += self._hand_on(fold.advance(held_back))
+            if fold.settled != before:
+                self._forget(fold)
         return said
 
     def finish(self) -> list[Verdict]:
@@ -95,14 +109,18 @@ class Correlator:
             heads[name], parts = fold.dump()
             arrays += list(parts)
         body = b"".join(arrays)
-        head = orjson.dumps([_VERSION, self.rules.revision, _digest(body), self._lanes, self.late, heads])
+        beside = [
+            {name: abouts.dump() for name, abouts in self._abouts.items()},
+            {name: doubles.dump() for name, doubles in self._doubles.items()},
+        ]
+        head = orjson.dumps([_VERSION, self.rules.revision, _digest(body), self._lanes, self.late, heads, beside])
         return len(head).to_bytes(8, "big") + head + body
 
     def restore(self, data: bytes) -> None:
         """Take a dumped state over; nothing may have been fed yet. Raises UnfitError for what does not fit."""
         try:
             size = int.from_bytes(data[:8], "big")
-            version, revision, check, lanes, late, heads = orjson.loads(data[8 : 8 + size])
+            version, revision, check, lanes, late, heads, beside = orjson.loads(data[8 : 8 + size])
         except ValueError as error:
             raise UnfitError("the state cannot be read") from error
         body = memoryview(data)[8 + size :]
@@ -115,6 +133,32 @@ class Correlator:
             self._enter(lane)
         for name, head in heads.items():
             body = body[self._folds[name].restore(head, body) :]
+        for name, said in beside[0].items():
+            self._abouts[name].restore(said)
+        for name, said in beside[1].items():
+            self._doubles[name].restore(said)
+
+    def _with_about(self, verdict: Verdict) -> Verdict:
+        lane, offset = verdict.first
+        about = self._abouts[verdict.correlation].of(self._lane[lane] << OFFSET_BITS | offset)
+        return verdict if about is None else verdict._replace(about=about)
+
+    def _first_hand(self, fold: Fold, activity: str, new: Sighting) -> bool:
+        """Whether a contribution counts; others that tell the same less fully are taken back because of it."""
+        doubles = self._doubles.get(fold.rule.id)
+        if doubles is None or new.time <= fold.settled:
+            return True
+        counts, gone = doubles.take(activity, new)
+        for one in gone:
+            fold.remove(one.group, one.time, one.identity)
+        return counts
+
+    def _forget(self, fold: Fold) -> None:
+        """What no verdict to come can need."""
+        rule = fold.rule
+        self._abouts[rule.id].forget(fold.settled - rule.timespan, fold.firsts)
+        if rule.id in self._doubles:
+            self._doubles[rule.id].forget(fold.settled)
 
     def _enter(self, lane: str) -> int:
         number = self._lane[lane] = len(self._lanes)
@@ -124,7 +168,7 @@ class Correlator:
     def _hand_on(self, verdicts: Sequence[Verdict]) -> list[Verdict]:
         """Give final results to those that name them; what is said to others."""
         said = []
-        for verdict in verdicts:
+        for verdict in map(self._with_about, verdicts):
             if verdict.correlation not in self.rules.silent:
                 said.append(verdict)
             members = self.rules.members.get(verdict.correlation, ())
@@ -137,7 +181,8 @@ class Correlator:
         # Apart from the record's own contribution: both may count in one group.
         lane = f"{verdict.first[0]}#{rule.id}"
         found = result_lookup(rule, verdict.group)
-        return contribute(members, found, verdict.first_time, lane, verdict.first[1], False, self.dropped)
+        time, offset = verdict.first_time, verdict.first[1]
+        return contribute([Found(members, found)], time, lane, offset, False, self.dropped, about=verdict.about)
 
 
 def result_lookup(rule: Correlation, group: str) -> Lookup:

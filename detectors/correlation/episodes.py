@@ -8,10 +8,11 @@ final       said when the watermark has passed the first window; closed, when no
 from __future__ import annotations
 
 from array import array
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import astuple, dataclass
 from typing import Any, Final, Literal, NamedTuple
 
+from detectors.correlation.contribution import About
 from detectors.correlation.correlation import Correlation
 from detectors.correlation.window import STRIDE, Held, holding, place, possible
 
@@ -31,7 +32,7 @@ class Verdict(NamedTuple):
 
     A final that differs from what was said provisionally names the provisional in `replaces`; one that nothing
     final came of is withdrawn. `closed` tells the whole extent: `until` the last time at which it held, `records` its
-    contributions up to then.
+    contributions up to then. `about`: what is known of the first one's record.
     """
 
     state: State
@@ -42,6 +43,7 @@ class Verdict(NamedTuple):
     until: int
     records: int
     replaces: tuple[str, int] | None = None
+    about: About | None = None
 
 
 @dataclass(slots=True)
@@ -74,6 +76,12 @@ class Episodes:
         """False for contributions of which no window can hold."""
         self._rule, self._lanes, self._step = rule, lanes, step
         self._counts = rule.kind == "event_count"
+
+    @property
+    def firsts(self) -> Iterator[int]:
+        """Identities with which episodes begin that more may be said of."""
+        yield from (episode.first for episode in self.open.values())
+        yield from (known.first for told in self.told.values() for known in told)
 
     def drop(self, group: str) -> None:
         """The group is gone."""

@@ -77,6 +77,11 @@ class Fold:
         """The time up to which all is final, milliseconds."""
         return self._settled
 
+    @property
+    def firsts(self) -> Iterable[int]:
+        """Identities with which episodes begin that more may be said of."""
+        return self._episodes.firsts
+
     def add(self, group: str, time: int, identity: int, value: int) -> Verdict | None:
         """Take one contribution in; what is to be said at once."""
         if time <= self._settled:
@@ -111,6 +116,24 @@ class Fold:
         if self._at_once and len(held) >= self._least:
             return self._consider(group, held, time)
         return None
+
+    def remove(self, group: str, time: int, identity: int) -> None:
+        """Take back a contribution that turned out to count for nothing. What is settled stays as it was."""
+        held = self._groups.get(group)
+        if held is None or time <= self._settled:
+            return
+        at = place(held, time - 1)
+        while at * STRIDE < len(held) and held[at * STRIDE] == time:
+            if held[at * STRIDE + 1] == identity:
+                del held[at * STRIDE : (at + 1) * STRIDE]
+                self.entries -= 1
+                if held:
+                    last = held[-STRIDE]
+                    self._register(last if last > self._settled else last + self.rule.timespan, group)
+                else:
+                    self._drop(group)
+                return
+            at += 1
 
     def advance(self, watermark: int) -> list[Verdict]:
         """Settle every step that ends at or before the watermark."""

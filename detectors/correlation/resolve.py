@@ -33,6 +33,9 @@ class Correlations:
         return long_hash("correlations", *(f"{rule.id}={rule.revision}" for rule in self.ordered))
 
 
+NO_CORRELATIONS: Final = Correlations()
+
+
 def resolve(rules: Iterable[Rule], correlations: Sequence[Correlation]) -> tuple[Correlations, list[Refusal]]:
     """Resolve every reference. What cannot be, and what names that, is refused by name; the rest is in force."""
     rules = list(rules)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, tzinfo
 from itertools import chain
 from threading import Lock
@@ -19,6 +19,7 @@ from typing import Final, NamedTuple
 from detectors.sigma.activities import Activity, activity
 from detectors.sigma.compile import Compiler, matched
 from detectors.sigma.fields import View
+from detectors.sigma.mapping import NO_NAMES, Names
 from detectors.sigma.predicates import Predicate
 from detectors.sigma.prefilter import Form, Scanner, decoded, scanned, witness
 from detectors.sigma.routing import Entry, Index, event_ids
@@ -41,13 +42,15 @@ _Key = tuple[int, int, FieldMapping | None]
 class RuleMatch:
     """One rule found in one event. `index`: the event's place in what was given. `matched`: field → value.
 
-    `activity`: what the event tells of an activity that another provider of the host may tell too.
+    `activity`: what the event tells of an activity that another provider of the host may tell too. `names`: how the
+    event's provider tells the fields that the rule names.
     """
 
     index: int
     rule: Rule
     matched: dict[str, str]
     activity: Activity | None = None
+    names: Names = field(default_factory=lambda: NO_NAMES)
 
 
 class _Routed(NamedTuple):
@@ -240,8 +243,9 @@ class Engine:
         except Exception as error:  # what is shown of a match must not undo it
             self.tally.fail(entry.rule, rule.id, error)
             why = {}
-        told = activity(entry.category(rule), entry.number, view.fields, entry.names(rule, routed.mapping))
-        return RuleMatch(place, rule, why, told)
+        names = entry.names(rule, routed.mapping)
+        told = activity(entry.category(rule), entry.number, view.fields, names)
+        return RuleMatch(place, rule, why, told, names)
 
     def _route(self, source: Source, mapping: FieldMapping | None, pause: Callable[[], None] = lambda: None) -> _Route:
         key = (source, mapping)

@@ -66,7 +66,7 @@ def check_rules(
             "reason": f"it names the rule {name}, which there is not",
             "do": "take it out, or name the rule's id",
         }
-        for name in load_stages(settings.stages).unknown(checked.rules)
+        for name in load_stages(settings.stages).unknown([*checked.rules, *checked.correlations.ordered])
     ]
     if rows:
         show(rows, ("state", "file", "line", "reason", "do"), as_json, "Rules to look at")

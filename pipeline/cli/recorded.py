@@ -71,8 +71,8 @@ def detect(
     loaded = loading.load(settings, stage.value)
     _say_refused(loaded)
     tally = _Tally()
-    judge = offline.Judge(settings, loaded.decide, topic, loaded.rules.correlations)
-    gathering = Gathering(loaded.rules.correlations, loaded.decide.attribution)
+    judge = offline.Judge(settings, loaded.decide, topic)
+    gathering = Gathering(loaded.decide.correlations, loaded.decide.attribution, topic)
     judged = offline.correlated(offline.detect(judge, files, jobs or processes), gathering)
     columns = ("level", "title", "file", "line", "time", "host", "user")
     with counting("judged", "lines", answering=as_json) as progress:

@@ -193,6 +193,6 @@ def stages(
         if everything or stage != "production"
     ]
     show(found, ("stage", "title", "status", "file", "rule_id"), as_json, "Stages")
-    for unknown in staged.unknown(checked.rules):
+    for unknown in staged.unknown([*checked.rules, *checked.correlations.ordered]):
         note(f"{settings.stages} names the rule {unknown}, which there is not.")
     note(", ".join(f"{sum(stage == word for stage, _ in said):,} in {word}" for word in STAGES) + ".")

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from detectors.correlation.contribution import MAX_VALUE, contribute, lookup
+from detectors.correlation.contribution import MAX_VALUE, Found, contribute, lookup
 from detectors.correlation.correlation import UNIT, Alias, Bound, Correlation
 from detectors.correlation.correlator import Correlator, UnfitError
 from detectors.correlation.fold import MAX_GROUP, Limits
@@ -212,7 +212,7 @@ def test_a_state_of_other_rules_or_a_damaged_one_is_not_taken() -> None:
 def made(rule: Correlation, fields: dict[str, Any], entities: tuple[str, ...] = (), *places: int) -> Any:
     dropped: Counter[Any] = Counter()
     members = [member for member in _members(rule) if not places or member.place in places]
-    found = list(contribute(members, lookup(fields, entities), T0, "lane", 7, False, dropped))
+    found = list(contribute([Found(members, lookup(fields, entities))], T0, "lane", 7, False, dropped))
     return [(one.group, one.value) for one in found] or dict(dropped)
 
 

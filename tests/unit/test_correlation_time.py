@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import orjson
 
-from detectors.correlation.contribution import Contribution, contribute, lookup
+from detectors.correlation.contribution import Contribution, Found, contribute, lookup
 from detectors.correlation.correlator import Correlator
 from detectors.correlation.episodes import Verdict
 from enrichers.identity import entities
@@ -44,7 +44,8 @@ def told(sent: Iterable[Sent]) -> tuple[list[Verdict], list[Contribution]]:
         (event,) = reader.read(RecordBatch("log", "raw.events", 0, offset, offset + 1, batch)).events
         values = lookup(event.fields, entities(event.host, event.user, event.src_ip))
         members = RULES.members["a"]
-        new = list(contribute(members, values, event.time_ms, "log/raw.events/0", offset, event.late, Counter()))
+        found = [Found(members, values)]
+        new = list(contribute(found, event.time_ms, "log/raw.events/0", offset, event.late, Counter()))
         made += new
         said += one.feed(new)
         said += one.advance(T0 + record.kafka - LATENESS)
