@@ -1,22 +1,26 @@
-"""Correlations over recordings: what lines contribute as they are judged, and what comes of it when all are read.
+"""From verdicts of correlations to what is told: detections on the stream, rows over recordings.
 
-A file has no watermark: its lines, and the files among themselves, may lie in any order of time. So all results are
-final ones, told at the end of input.
+A file has no watermark: its lines, and the files among themselves, may lie in any order of time. So over recordings
+all results are final ones, told at the end of input.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cached_property
 from typing import Any, NamedTuple
 
 from detectors.correlation.contribution import About, Contribution
 from detectors.correlation.correlation import Correlation
-from detectors.correlation.correlator import Correlator
+from detectors.correlation.correlator import Correlator, record_of
 from detectors.correlation.episodes import Verdict
 from detectors.correlation.resolve import Correlations
 from detectors.triage.attribution import Attribution
+from schemas.detection import Detection, FindingRef, correlation_id
+from schemas.identity import Origin
 
 
 class Shares(NamedTuple):
@@ -57,7 +61,7 @@ class Gathering:
 
     def _row(self, verdict: Verdict) -> dict[str, Any]:
         rule = self._rules[verdict.correlation]
-        file, line = self._correlator.record(verdict.first)
+        file, line = record_of(verdict.first, self._rules)
         about = verdict.about or About()
         return {
             "rule_id": rule.id,
@@ -91,3 +95,79 @@ class Gathering:
 
 def _iso(time_ms: int) -> str:
     return datetime.fromtimestamp(time_ms / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+@dataclass(frozen=True)
+class Correlating:
+    """What correlate judges by: the correlations in force, and what makes detections of their verdicts."""
+
+    correlations: Correlations
+    attribution: Attribution
+    shadow: frozenset[str] = frozenset()
+
+    @property
+    def revision(self) -> str:
+        """Changes with any correlation: a checkpoint of another set does not fit."""
+        return self.correlations.revision
+
+    @cached_property
+    def reach(self) -> int:
+        """Milliseconds before the watermark whose contributions a result may rest on."""
+        return max([rule.reach for rule in self.correlations.ordered], default=0)
+
+    @cached_property
+    def _rules(self) -> dict[str, Correlation]:
+        return {rule.id: rule for rule in self.correlations.ordered}
+
+    def detection(self, verdict: Verdict, kafka_ms: int) -> Detection:
+        """What is said of an episode, as a detection. `kafka_ms`: Kafka's time of the record that caused it."""
+        rule = self._rules[verdict.correlation]
+        about = verdict.about or About()
+        first = self._origin(verdict.first)
+        shadow = rule.id in self.shadow
+        finding = None if shadow else self._finding(rule, about, first.topic, verdict.first_time)
+        replaced = verdict.replaces
+        return Detection(
+            id=correlation_id(rule.id, verdict.group, first),
+            kind="correlation",
+            subject=rule.id,
+            revision=rule.revision,
+            title=rule.title,
+            level=rule.level.word,
+            tags=rule.tags,
+            **first._asdict(),
+            time=verdict.first_time,
+            kafka_time=kafka_ms,
+            raw_sha256="",
+            format=about.format,
+            **about.source._asdict(),
+            host=about.host,
+            user=about.user,
+            src_ip=about.src_ip,
+            matched=rule.group_values(verdict.group),
+            entities=about.entities,
+            finding=finding,
+            stage="shadow" if shadow else "production",
+            face=verdict.state,
+            until=verdict.until,
+            records=verdict.records,
+            replaces=correlation_id(rule.id, verdict.group, self._origin(replaced)) if replaced else "",
+        )
+
+    def _origin(self, first: tuple[str, int]) -> Origin:
+        lane, offset = record_of(first, self._rules)
+        log, rest = lane.split("/", 1)
+        topic, partition = rest.rsplit("/", 1)
+        return Origin(log, topic, int(partition), offset)
+
+    def _finding(self, rule: Correlation, about: About, topic: str, time_ms: int) -> FindingRef | None:
+        return self.attribution.attribute(
+            kind="correlation",
+            subject=rule.id,
+            tags=rule.tags,
+            level=rule.level.word,
+            source=about.source,
+            entities=about.entities,
+            topic=topic,
+            time_ms=time_ms,
+        )

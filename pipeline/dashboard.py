@@ -53,6 +53,16 @@ ROWS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("Rules and indicators", ("rules_loaded", "rules_refused", "indicators_loaded", "reloads_total")),
     ("Rules' life", ("rules_shadow", "rules_off", "rule_failures_total", "shadow_detections_total")),
     ("Rules' work", ("rule_tries_total", "rule_hits_total")),
+    (
+        "Correlations",
+        (
+            "contributions_total",
+            "correlation_watermark_seconds",
+            "correlation_groups",
+            "correlation_bytes",
+            "correlation_evicted_total",
+        ),
+    ),
     ("Inside", ("stage_seconds_total", "journal_entries_total", "incident_revisions_total", "start_seconds")),
 )
 WIDTH, HEIGHT, ACROSS = 6, 7, 4

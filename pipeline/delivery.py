@@ -26,6 +26,8 @@ class Outgoing(NamedTuple):
     key: bytes | None
     value: bytes
     headers: tuple[tuple[str, bytes], ...] = ()
+    partition: int | None = None
+    """None: the key chooses it."""
 
 
 class Delivery(Protocol):
@@ -79,7 +81,9 @@ class KafkaDelivery:
         try:
             async with asyncio.timeout(self._deadline):
                 sent = [
-                    await producer.send(topic, record.value, key=record.key, headers=list(record.headers))
+                    await producer.send(
+                        topic, record.value, key=record.key, headers=list(record.headers), partition=record.partition
+                    )
                     for record in records
                 ]
                 if sent:

@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from detectors.correlation.resolve import resolve
 from detectors.sigma.engine import Engine
 from detectors.triage.attribution import Attribution
+from pipeline.correlating import Correlating
 from pipeline.detecting import DetectionSet
 from pipeline.event_list import load_event_list
 from pipeline.indicators import LoadedIndicators, load_indicators
@@ -55,6 +56,16 @@ def load(settings: Settings, least: Stage = "shadow", pause: Callable[[], None] 
         rules.engine, indicators.index, Attribution(event_list), rules.suppressions, shadow, rules.correlations
     )
     return Loaded(decide, rules, indicators, event_list, stages, time.monotonic() - started)
+
+
+def correlating(settings: Settings) -> Correlating:
+    """What correlate needs of the same files: the correlations, the event list, the stages. Raises RefusedError."""
+    zone = _zone(settings.timezone)
+    rules = load_rules(settings.rules, settings.state_dir / "cache", zone, read_tuning(settings))
+    stages = load_stages(settings.stages)
+    correlations = kept(rules, stages, "shadow", zone).correlations
+    attribution = Attribution(load_event_list(settings.event_list))
+    return Correlating(correlations, attribution, stages.shadow(correlations.ordered))
 
 
 def kept(rules: LoadedRules, stages: Stages, least: Stage, zone: ZoneInfo) -> LoadedRules:

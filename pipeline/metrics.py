@@ -52,6 +52,13 @@ METRICS: tuple[Metric, ...] = (
     Metric("searchable_seconds", "histogram", "From Kafka's timestamp to stored", ("topic",), SECONDS),
     # What is found.
     Metric("detections_total", "counter", "Detections delivered", ("kind", "level")),
+    Metric(
+        "contributions_total", "counter", "Matches handed to correlations, or dropped for want of a value", ("outcome",)
+    ),
+    Metric("correlation_groups", "gauge", "Groups held by correlations"),
+    Metric("correlation_bytes", "gauge", "About what the state of correlations takes"),
+    Metric("correlation_evicted_total", "counter", "Contributions that went for want of room", ("rule",)),
+    Metric("correlation_watermark_seconds", "gauge", "How far correlations' final results are behind", ("partition",)),
     Metric("rules_loaded", "gauge", "Sigma rules in force"),
     Metric("rules_shadow", "gauge", "Of these, rules in shadow: they detect and page nobody"),
     Metric("rules_off", "gauge", "Of these, rules that raised too often and are off until the next set"),

@@ -74,7 +74,6 @@ class Reloading:
         self._asked = False
         self._busy: asyncio.Task[None] | None = None
         loading.count(loaded, metrics)
-        _say_correlations(loaded)
 
     @property
     def in_force(self) -> Loaded:
@@ -172,7 +171,6 @@ class Reloading:
             self._use(loaded.decide)
         gc.freeze()  # as at start: no collection looks at a million objects of rules again
         loading.count(loaded, self._metrics)
-        _say_correlations(loaded)
         self._outcome("swapped")
         log.info("new rules in force", revision=revision, rules=len(loaded.rules.rules), seconds=round(seconds, 1))
 
@@ -202,13 +200,3 @@ class Reloading:
 
     def _outcome(self, outcome: str) -> None:
         self._metrics["reloads_total"].labels(outcome=outcome).inc()
-
-
-def _say_correlations(loaded: Loaded) -> None:
-    """The stream does not judge correlations: better each of their rules for itself than nothing."""
-    correlations = len(loaded.rules.correlations.ordered)
-    if correlations:
-        log.warning(
-            "correlations are judged by `qorgan detect` alone; here their rules are told one by one",
-            correlations=correlations,
-        )

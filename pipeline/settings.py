@@ -112,6 +112,12 @@ class Settings(BaseSettings):
     indicators: Annotated[tuple[Path, ...], NoDecode] = Field(
         default=(), description="files or folders of indicators (STIX 2.1, CSV)"
     )
+    correlation_entries: int = Field(
+        default=500_000, ge=1_000, description="contributions that one correlation holds of one partition"
+    )
+    correlation_bytes: int = Field(
+        default=64 * MIB, ge=MIB, description="bytes that one correlation's state of one partition may take, about"
+    )
     event_list: Path | None = Field(default=None, description="the mandated event list; none: the one we ship")
     suppressions: Path | None = Field(default=None, description="file of disabled rules: who, why, until when")
     placeholders: Path | None = Field(

@@ -121,8 +121,10 @@ class Storing:
         self._threads.close()
 
     def assigned(self, topic: str, partition: int, log: str) -> None:
-        """The process now owns this partition of this log."""
+        """The process now owns this partition of this log; of a topic without rows nothing follows."""
         self.revoked(topic, partition)
+        if topic not in self._tabulators:
+            return  # nothing of it is stored
         chain = Chain(log, topic, partition)
         storer = PartitionStorer(chain, self._tabulators[topic], self._means, secrets.token_hex(8))
         self._storers[topic, partition] = storer

@@ -79,6 +79,15 @@ class AioKafka:
                 raise
         return int(found[at])
 
+    async def at_time(self, topic: str, partition: int, time_ms: int) -> int | None:
+        """The first position whose record is not older; None where all are. Raises UnreachableError."""
+        at = TopicPartition(topic, partition)
+        async with self._lock, self._answering():
+            if self._asking is None:
+                self._asking = await self._started()
+            found = await self._asking.offsets_for_times({at: max(0, time_ms)})
+        return int(found[at].offset) if found.get(at) is not None else None
+
     async def open(self, chain: Chain, position: int) -> Cursor:
         """A cursor of its own consumer."""
         async with self._answering():

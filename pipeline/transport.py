@@ -77,6 +77,7 @@ class Consumer(BoundedConsumer):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self._cursors: dict[TP, Cursor] = {}
+        self._polled: dict[TP, tuple[int | None, int]] = {}
         self._generation = 0
         self._committing = asyncio.Lock()
         super().__init__(*args, **kwargs)
@@ -96,9 +97,23 @@ class Consumer(BoundedConsumer):
                 cursor.committed,
                 self._thread.last_highwater(tp),
                 cursor.oldest(),
+                self._idle(tp, cursor),
             )
             for tp, cursor in self._cursors.items()
         ]
+
+    def _idle(self, tp: TP, cursor: Cursor) -> int | None:
+        """When the fetch began after which nothing was left: the answer before it. Two are needed, since records may
+        be appended while an answer is on its way."""
+        highwater, polled = self._thread.last_highwater(tp), self._thread.last_poll(tp)
+        if highwater is None or polled is None or cursor.done < highwater:
+            self._polled.pop(tp, None)
+            return None
+        before, last = self._polled.get(tp, (None, polled))
+        if polled != last:
+            before, last = last, polled
+        self._polled[tp] = (before, last)
+        return before
 
     # Where reading starts.
 
@@ -133,7 +148,7 @@ class Consumer(BoundedConsumer):
     def _forget(self) -> None:
         """Drop every key of every partition: nothing of one assignment may count in the next."""
         self.epoch += 1
-        self._cursors = {}
+        self._cursors, self._polled = {}, {}
         for keyed in (self._gap, self._acked, self._acked_index, self._read_offset, self._committed_offset):
             keyed.clear()
 

@@ -116,6 +116,8 @@ class CursorStatus(NamedTuple):
     committed: int | None
     highwater: int | None
     oldest_uncommitted_monotonic: float | None
+    idle_ms: int | None = None
+    """A time, milliseconds UTC by our clock: all that was appended before it is acknowledged. None: something waits."""
 
     @property
     def lag(self) -> int:

@@ -176,6 +176,14 @@ class ConsumerThread(BoundedThread):
             return None
         return highwater
 
+    def last_poll(self, tp: TP) -> int | None:
+        """When the last fetch of a partition was answered, milliseconds UTC by our clock; None as above."""
+        consumer = self._consumer
+        try:
+            return consumer.last_poll_timestamp(TopicPartition(tp.topic, tp.partition)) if consumer else None
+        except (AssertionError, AttributeError):  # unassigned at this very moment
+            return None
+
     async def commit_positions(self, positions: Mapping[TP, tuple[int, str]]) -> set[TP]:
         """Commit position and metadata for those still assigned; returns them. Raises aiokafka's errors."""
         consumer = self._ensure_consumer()

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple, Protocol
 
+from detectors.correlation.resolve import Correlations
 from detectors.sigma.engine import Engine
 from detectors.sigma.suppress import Suppressions
 from pipeline.detecting import DetectionSet, Judgement
@@ -28,6 +29,8 @@ class Detects(Protocol):
 
     @property
     def suppressions(self) -> Suppressions: ...
+    @property
+    def correlations(self) -> Correlations: ...
     def judge(self, log: str, topic: str, partition: int, events: Sequence[Event]) -> Judgement: ...
 
 
@@ -78,6 +81,11 @@ class OnTrial:
     def suppressions(self) -> Suppressions:
         """Those of the set that judges."""
         return self.proven.suppressions if self.broken else self.new.suppressions
+
+    @property
+    def correlations(self) -> Correlations:
+        """Those of the set that judges."""
+        return self.proven.correlations if self.broken else self.new.correlations
 
     def judge(self, log: str, topic: str, partition: int, events: Sequence[Event]) -> Judgement:
         """As the new set's; as the proven one's from the moment at which the new one cannot."""

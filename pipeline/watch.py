@@ -61,8 +61,8 @@ class Watch:
         if self._owned.get(at) != batch.log:
             self._sync({**self._owned, at: batch.log})
 
-    def look(self) -> None:
-        """Tell storing what is owned now; report when it is time."""
+    def look(self) -> list[CursorStatus]:
+        """Tell storing what is owned now; report when it is time. Returns how far each owned partition has come."""
         self._health.beat()
         cursors = self._app.consumer.cursor_status() if self._joined else []
         self._sync({(cursor.tp.topic, cursor.tp.partition): cursor.log for cursor in cursors})
@@ -70,6 +70,7 @@ class Watch:
         if now - self._reported >= REPORT_S:
             self._reported = now
             self._report(cursors, now)
+        return cursors
 
     def _sync(self, now: Owned) -> None:
         storing = self._role.storing

@@ -129,8 +129,8 @@ async def _beside(watch: Watch, role: Role) -> None:
     """What runs beside the agent: waiting updates go out, ownership reaches storing, metrics tell how it stands."""
     while True:
         await asyncio.sleep(TICK_S)
-        await role.tick()
-        watch.look()
+        cursors = watch.look()
+        await role.tick(cursors)
 
 
 async def _ended(task: asyncio.Task[None]) -> BaseException | None:

@@ -107,6 +107,8 @@ class FakeThread:
         self.fail: list[Exception] = []
         self.fetches: list[list[Taken]] = []
         self.before_known: list[Any] = []
+        self.highwater = 1_000
+        self.polled: int | None = None
 
     async def run(self, work: Coroutine[Any, Any, Any], timeout: float) -> Any:
         return await asyncio.wait_for(work, timeout)
@@ -135,4 +137,7 @@ class FakeThread:
         return set(positions)
 
     def last_highwater(self, tp: TP) -> int | None:
-        return 1_000
+        return self.highwater
+
+    def last_poll(self, tp: TP) -> int | None:
+        return self.polled

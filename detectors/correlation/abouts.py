@@ -51,18 +51,23 @@ class Abouts:
 
     def dump(self) -> list[Any]:
         """What JSON can carry."""
-        kept = [[identity, time, about] for identity, (time, about) in self._kept.items()]
-        return [kept, [[identity, about] for identity, about in self._firsts.items()]]
+        kept = [[identity, time, said(about)] for identity, (time, about) in self._kept.items()]
+        return [kept, [[identity, said(about)] for identity, about in self._firsts.items()]]
 
-    def restore(self, said: Any) -> None:
+    def restore(self, dumped: Any) -> None:
         """What was dumped."""
-        kept, firsts = said
+        kept, firsts = dumped
         for identity, time, about in kept:
             self.keep(identity, time, about_of(about))
         self._firsts = {identity: about_of(about) for identity, about in firsts}
 
 
-def about_of(said: Any) -> About:
+def said(about: About) -> list[Any]:
+    """As JSON can carry it."""
+    return [*about[:4], list(about.source), about.format]
+
+
+def about_of(carried: Any) -> About:
     """From what JSON carried."""
-    host, user, src_ip, entities, source, form = said
+    host, user, src_ip, entities, source, form = carried
     return About(host, user, src_ip, tuple(entities), Source(*source), form)

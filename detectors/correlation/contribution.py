@@ -112,8 +112,9 @@ def contribute(
     """
     found: dict[tuple[str, str], int] = {}
     for members, values in matches:
-        for rule, place in members:
-            group = _group(rule, place, values)
+        for member in members:
+            rule, place = member
+            group = group_of(member, values)
             if group is None:
                 dropped[rule.id, "group"] += 1
                 continue
@@ -130,7 +131,9 @@ def contribute(
         yield Contribution(correlation, group, time, lane, offset, value, late, activity, provider, about)
 
 
-def _group(rule: Correlation, place: int, value_of: Lookup) -> str | None:
+def group_of(member: Member, value_of: Lookup) -> str | None:
+    """The group that a match belongs to; None where it lacks a value."""
+    rule, place = member
     values = []
     for name in rule.group_by:
         said = value_of(rule.field_of(name, place))

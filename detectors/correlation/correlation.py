@@ -84,6 +84,11 @@ class Correlation:
         """Milliseconds from its first contribution after which an episode is cut."""
         return max(DAY_MS, 4 * self.timespan)
 
+    @property
+    def reach(self) -> int:
+        """Milliseconds before the watermark whose contributions a result may rest on."""
+        return self.longest + self.timespan
+
     @cached_property
     def growing(self) -> bool:
         """Whether more contributions can only make the condition truer, so that it may be told at once.

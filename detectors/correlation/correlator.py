@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from typing import Final
 
 import orjson
@@ -38,6 +38,7 @@ class Correlator:
         """Contributions of correlations that are not in force."""
         self.dropped: Counter[tuple[str, str]] = Counter()
         """Results of correlations that others name and cannot group or measure: (correlation, why) → how many."""
+        self._limits = limits
         self._lanes: list[str] = []
         self._lane: dict[str, int] = {}
         self._folds = {rule.id: Fold(rule, self._lanes, limits) for rule in rules.ordered}
@@ -95,12 +96,19 @@ class Correlator:
             said += self._hand_on(self._folds[rule.id].finish())
         return said
 
-    def record(self, first: tuple[str, int]) -> tuple[str, int]:
-        """The record with which an episode began, whatever chain of correlations led from it."""
-        lane, offset = first
-        while (parts := lane.rpartition("#"))[2] in self._folds:
-            lane = parts[0]
-        return lane, offset
+    def take_over(self, old: Correlator) -> None:
+        """Go on with what another set's correlator holds, where a correlation is the same. Nothing may have been fed
+        yet, and the other is not used any more."""
+        self._lanes, self._lane = old._lanes, old._lane
+        for rule in self.rules.ordered:
+            held = old.folds.get(rule.id)
+            if held is None or held.rule.revision != rule.revision:
+                self._folds[rule.id] = Fold(rule, self._lanes, self._limits)
+                continue
+            self._folds[rule.id] = held
+            self._abouts[rule.id] = old._abouts[rule.id]
+            if rule.id in self._doubles:
+                self._doubles[rule.id] = old._doubles[rule.id]
 
     def dump(self) -> bytes:
         """The state, for a checkpoint."""
@@ -183,6 +191,14 @@ class Correlator:
         found = result_lookup(rule, verdict.group)
         time, offset = verdict.first_time, verdict.first[1]
         return contribute([Found(members, found)], time, lane, offset, False, self.dropped, about=verdict.about)
+
+
+def record_of(first: tuple[str, int], rules: Container[str]) -> tuple[str, int]:
+    """The record with which an episode began, whatever chain of correlations, by id, led from it."""
+    lane, offset = first
+    while (parts := lane.rpartition("#"))[2] in rules:
+        lane = parts[0]
+    return lane, offset
 
 
 def result_lookup(rule: Correlation, group: str) -> Lookup:

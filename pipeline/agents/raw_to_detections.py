@@ -1,4 +1,4 @@
-"""ingest: raw topics → `detections`, `dead-letters`, and the store.
+"""ingest: raw topics → `detections`, `contributions`, `dead-letters`, and the store.
 
 A batch is judged in slices, so that no stretch of work holds the event loop for long; it is acknowledged when the
 broker has acknowledged its detections and dead letters, while the next one is judged already. Storing has a cursor of
@@ -11,9 +11,10 @@ import asyncio
 import hashlib
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from pipeline.contributing import TOPIC, Contributing
 from pipeline.delivery import Delivery, Outgoing
 from pipeline.suppressions import Report
 from schemas.dead_letter import DeadLetter
@@ -22,6 +23,8 @@ from schemas.event import RecordBatch
 from schemas.identity import Origin, short_hash
 
 if TYPE_CHECKING:
+    from detectors.correlation.contribution import Contribution
+    from detectors.correlation.resolve import Correlations
     from pipeline.detecting import Hidden, Judgement
     from pipeline.metrics import Metrics
     from pipeline.parsers import Reader, Reading
@@ -43,8 +46,17 @@ DEAD_LETTER_HEAD = 64 << 10
 class RawToDetections:
     """Judges batches of raw records."""
 
-    def __init__(self, reader: Reader, rules: Detects, storing: Storing, delivery: Delivery, metrics: Metrics) -> None:
+    def __init__(
+        self,
+        reader: Reader,
+        rules: Detects,
+        storing: Storing,
+        delivery: Delivery,
+        metrics: Metrics,
+        contributing: Contributing,
+    ) -> None:
         self._rules = rules
+        self._contributing = contributing
         self._reader = reader
         self._storing = storing
         self._delivery = delivery
@@ -62,27 +74,49 @@ class RawToDetections:
         await self._storing.room()
         detections: list[Detection] = []
         hidden: list[Hidden] = []
+        shared: list[tuple[Correlations, list[Contribution]]] = []
         letters: list[Outgoing] = []
         size = 0
+        flight = self._contributing.began(batch)
         for part in slices(batch):
             size += part.size
-            found, dead = self._judge(part)
+            rules = self._rules.correlations
+            found, contributions, dead = self._judge(part)
             detections += found.detections
             hidden += found.hidden
+            if contributions:
+                if not shared or shared[-1][0] is not rules:  # rules may change between two slices
+                    shared.append((rules, []))
+                shared[-1][1].extend(contributions)
             letters += dead
             await asyncio.sleep(0)
         self._count_batch(batch, size, detections)
         if hidden:
             self._suppressed.hidden(hidden)
-        if not (detections or letters):
+        outcome = {
+            "detections": [outgoing(found) for found in detections],
+            TOPIC: [parcel for made in shared for parcel in self._contributing.parcels(*made)],
+            "dead-letters": letters,
+        }
+
+        def durable() -> None:
+            flight.delivered = True
             ack()
+
+        if not any(outcome.values()):
+            durable()
             return
         await self._room.acquire()
-        self._sending.add(asyncio.create_task(self._deliver(detections, letters, ack)))
+        self._sending.add(asyncio.create_task(self._deliver(outcome, durable)))
 
     def use(self, rules: Detects) -> None:
         """Judge by this set from the next slice on."""
         self._rules = rules
+
+    @property
+    def correlations(self) -> Correlations:
+        """Those in force."""
+        return self._rules.correlations
 
     def look(self, now_ms: float) -> None:
         """Say which suppressions are in force at `now_ms`, and which have expired."""
@@ -100,7 +134,7 @@ class RawToDetections:
             await asyncio.wait(self._sending)
         self.check()
 
-    def _judge(self, part: RecordBatch) -> tuple[Judgement, list[Outgoing]]:
+    def _judge(self, part: RecordBatch) -> tuple[Judgement, Sequence[Contribution], list[Outgoing]]:
         """Parse and match one slice and offer its rows. Its events are gone when this returns: two slices at once
         would not fit into the processor's cache."""
         started = time.perf_counter()
@@ -113,15 +147,17 @@ class RawToDetections:
         stage.labels(stage="match").inc(matched - parsed)
         self._count_reading(part.topic, reading)
         self._storing.offer(part, reading)
-        return found, [dead_letter(part, dead) for dead in reading.dead]
+        shared = self._contributing.read(part, found.contributions)
+        if found.dropped:
+            self._contributing.dropped(found.dropped)
+        return found, shared, [dead_letter(part, dead) for dead in reading.dead]
 
-    async def _deliver(self, detections: list[Detection], letters: list[Outgoing], ack: Callable[[], None]) -> None:
+    async def _deliver(self, outcome: dict[str, list[Outgoing]], ack: Callable[[], None]) -> None:
         started = time.perf_counter()
         try:
-            if detections:
-                await self._delivery.send("detections", [outgoing(found) for found in detections])
-            if letters:
-                await self._delivery.send("dead-letters", letters)
+            for topic, records in outcome.items():
+                if records:
+                    await self._delivery.send(topic, records)
         finally:
             self._room.release()
         ack()

@@ -6,7 +6,7 @@ module of its own, so that a process loads only what its role needs.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -14,6 +14,7 @@ from pipeline.delivery import KafkaDelivery
 from pipeline.logs import Logs
 from pipeline.metrics import Metrics
 from pipeline.settings import Settings
+from pipeline.transport_cursor import CursorStatus
 from schemas.event import RecordBatch
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ class Role(Protocol):
 
     `handle` judges one batch and sees to it that `ack` is called once its outcome is durable, and not before; it
     raises when that cannot be, and the process then ends without acknowledging. `tick` is called about ten times a
-    second, `drain` before partitions are given up, `reload` on SIGHUP.
+    second with how far the owned partitions have come, `drain` before partitions are given up, `reload` on SIGHUP.
     """
 
     name: str
@@ -37,7 +38,7 @@ class Role(Protocol):
     def storing(self) -> Storing | None: ...
     async def start(self) -> None: ...
     async def handle(self, batch: RecordBatch, ack: Ack) -> None: ...
-    async def tick(self) -> None: ...
+    async def tick(self, cursors: Sequence[CursorStatus]) -> None: ...
     async def drain(self) -> None: ...
     async def reload(self) -> None: ...
     async def stop(self) -> None: ...

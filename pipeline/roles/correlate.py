@@ -1,46 +1,118 @@
-"""correlate: `detections` → `intake`; the tables `detections` and `incidents` from their topics."""
+"""correlate: `contributions` → `detections` → `intake`; the tables `detections` and `incidents` from their topics."""
 
 from __future__ import annotations
 
-from pipeline import memory
+import asyncio
+import time
+from collections.abc import Sequence
+
+import structlog
+
+from detectors.correlation.fold import Limits
+from pipeline import loading, memory
+from pipeline.agents.contributions_to_detections import ContributionsToDetections
 from pipeline.agents.detections_to_intake import DetectionsToIntake
+from pipeline.checkpoints import Checkpoints
+from pipeline.contributing import TOPIC
+from pipeline.prebuild import prebuild
+from pipeline.rereading import Rereading
 from pipeline.roles import Ack, Shared
 from pipeline.storing import Storing
+from pipeline.storing_kafka import AioKafka
 from pipeline.tabulators import DetectionTabulator, IncidentTabulator
+from pipeline.transport_cursor import CursorStatus
+from pipeline.watched import fingerprint
+from schemas.errors import QorganError
 from schemas.event import RecordBatch
+
+log = structlog.get_logger("correlate")
 
 
 class Correlate:
-    """detections → intake; the tables `detections` and `incidents` from their topics."""
+    """Correlations judged, detections collapsed for triage, both topics' tables."""
 
     name = "correlate"
-    topics: tuple[str, ...] = ("detections", "incidents")
+    topics: tuple[str, ...] = (TOPIC, "detections", "incidents")
 
     def __init__(self, shared: Shared) -> None:
+        settings = shared.settings
+        self._settings, self._metrics = settings, shared.metrics
         self._tabulators = {"detections": DetectionTabulator(), "incidents": IncidentTabulator()}
-        self.storing = Storing(shared.settings, self._tabulators, shared.logs, shared.metrics)
-        self._agent = DetectionsToIntake(shared.delivery, shared.metrics)
-        self._stop_timeout = shared.settings.stop_timeout
+        self.storing = Storing(settings, self._tabulators, shared.logs, shared.metrics)
+        self._collapsing = DetectionsToIntake(shared.delivery, shared.metrics)
+        self._seen = fingerprint(settings)
+        rules = loading.correlating(settings)
+        self._rereading = Rereading(AioKafka(settings))
+        self._correlating = ContributionsToDetections(
+            rules,
+            Checkpoints(settings.state_dir / "correlate"),
+            self._rereading,
+            shared.delivery,
+            shared.metrics,
+            Limits(settings.correlation_entries, settings.correlation_bytes),
+        )
+        self._changed = ""
+        self._asked = False
+        self._look_at = time.monotonic() + settings.rules_watch
+        self._looking: asyncio.Task[None] | None = None
+        self._stop_timeout = settings.stop_timeout
 
     async def start(self) -> None:
         memory.arrow_too()
         await self.storing.start()
 
     async def handle(self, batch: RecordBatch, ack: Ack) -> None:
+        if batch.topic == TOPIC:
+            await self._correlating.handle(batch, ack)
+            return
         await self.storing.room()
         self.storing.offer(batch, self._tabulators[batch.topic].parse(batch))
         if batch.topic == "detections":
-            await self._agent.handle(batch, ack)
+            await self._collapsing.handle(batch, ack)
         else:
             ack()
 
-    async def tick(self) -> None:
-        await self._agent.tick()
+    async def tick(self, cursors: Sequence[CursorStatus]) -> None:
+        await self._collapsing.tick()
+        now = time.monotonic()
+        if self._looking is not None and self._looking.done():
+            looking, self._looking = self._looking, None
+            looking.result()
+        if self._looking is None and (self._asked or (self._settings.rules_watch and now >= self._look_at)):
+            self._look_at = now + self._settings.rules_watch
+            self._looking = asyncio.create_task(self._look())
 
     async def drain(self) -> None:
-        await self._agent.drain()
+        await self._collapsing.drain()
+        await self._correlating.release()
 
-    async def reload(self) -> None: ...
+    async def reload(self) -> None:
+        """Read the correlations anew; what is refused is said, and the old ones stay."""
+        self._asked = True
 
     async def stop(self) -> None:
+        if self._looking is not None:
+            self._looking.cancel()
+            await asyncio.wait([self._looking])
+        await self._correlating.release()
+        await self._rereading.close()
         await self.storing.stop(self._stop_timeout / 3)
+
+    async def _look(self) -> None:
+        """Take the files when they differ from those read, and no longer change."""
+        asked, self._asked = self._asked, False
+        seen = await asyncio.to_thread(fingerprint, self._settings)
+        if seen == self._seen and not asked:
+            return
+        if seen != self._changed and not asked:
+            self._changed = seen  # they may still be being written
+            return
+        self._seen = seen
+        try:
+            await prebuild()
+            rules = await asyncio.to_thread(loading.correlating, self._settings)
+        except QorganError as error:
+            log.error(f"The new correlations are refused and the old ones stay. {error}")  # noqa: TRY400 - a sentence
+            return
+        await self._correlating.use(rules)
+        log.info("correlations in force", correlations=len(rules.correlations.ordered), revision=rules.revision)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import structlog
 
 from pipeline.agents.intake_to_incidents import IntakeToIncidents
 from pipeline.event_list import load_event_list
 from pipeline.journal import open_journal
 from pipeline.roles import Ack, Shared
+from pipeline.transport_cursor import CursorStatus
 from schemas.errors import QorganError
 from schemas.event import RecordBatch
 
@@ -37,7 +40,7 @@ class Respond:
     async def handle(self, batch: RecordBatch, ack: Ack) -> None:
         await self._agent.handle(batch, ack)
 
-    async def tick(self) -> None:
+    async def tick(self, cursors: Sequence[CursorStatus]) -> None:
         await self._agent.tick()
 
     async def drain(self) -> None:

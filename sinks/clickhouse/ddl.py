@@ -241,7 +241,8 @@ TABLES = (EVENTS, OBSERVABLES, DEAD_LETTERS, DETECTIONS, INCIDENTS, LEDGER)
 
 #: Views: name → what it reads. A detection's first delivery stands, an incident's last revision.
 VIEWS = {
-    "detections_first": "SELECT * FROM `{database}`.`detections` ORDER BY received, record_offset LIMIT 1 BY id",
+    "detections_first": "SELECT * FROM `{database}`.`detections` WHERE kind != 'contribution' "
+    "ORDER BY received, record_offset LIMIT 1 BY id",
     "incidents_last": "SELECT * FROM `{database}`.`incidents` ORDER BY revision DESC, received LIMIT 1 BY id",
 }
 

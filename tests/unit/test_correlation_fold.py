@@ -10,7 +10,7 @@ import pytest
 
 from detectors.correlation.contribution import MAX_VALUE, Found, contribute, lookup
 from detectors.correlation.correlation import UNIT, Alias, Bound, Correlation
-from detectors.correlation.correlator import Correlator, UnfitError
+from detectors.correlation.correlator import Correlator, UnfitError, record_of
 from detectors.correlation.fold import MAX_GROUP, Limits
 from detectors.correlation.resolve import Correlations
 from tests.correlation import DAY, HOUR, MINUTE, SECOND, T0, at, correlation, episodes, in_force
@@ -143,7 +143,7 @@ def test_chains_rest_on_final_results_at_the_time_of_their_first_contribution() 
     said += one.finish()
     (episode,) = episodes(said)
     assert (episode.first, episode.first_time, episode.records) == (("log/raw/0#bursts", 0), T0, 3)
-    assert one.record(episode.first) == ("log/raw/0", 0)
+    assert record_of(episode.first, one.folds) == ("log/raw/0", 0)
     assert sum(fold.behind for fold in one.folds.values()) == 0
 
 

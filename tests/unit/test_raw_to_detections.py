@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from detectors.correlation.resolve import NO_CORRELATIONS
 from pipeline.agents.raw_to_detections import (
     DEAD_LETTER_HEAD,
     DEAD_LETTER_WHOLE,
@@ -19,13 +20,16 @@ from pipeline.agents.raw_to_detections import (
     dead_letter,
     slices,
 )
+from pipeline.contributing import Contributing
 from pipeline.delivery import Outgoing
 from pipeline.detecting import Judgement
 from pipeline.metrics import Metrics
+from pipeline.settings import Settings
 from schemas.dead_letter import DeadLetter
 from schemas.errors import UnreachableError
 from schemas.event import RecordBatch
 from tests.builders import FakeRecord, batch_of
+from tests.fakes_transport import FakeLogs
 
 
 @given(st.lists(st.integers(1, 3), max_size=1_500), st.integers(0, 3), st.integers(0, 400_000))
@@ -59,6 +63,8 @@ class FakeReader:
 
 
 class FakeRules:
+    correlations = NO_CORRELATIONS
+
     def judge(self, *_: Any) -> Judgement:
         return Judgement([], [])
 
@@ -85,7 +91,8 @@ class FakeDelivery:
 
 
 def agent(storing: FakeStoring, delivery: FakeDelivery) -> RawToDetections:
-    return RawToDetections(FakeReader(), FakeRules(), storing, delivery, Metrics())  # type: ignore[arg-type]
+    contributing = Contributing(Settings(), FakeLogs({}), delivery, Metrics())
+    return RawToDetections(FakeReader(), FakeRules(), storing, delivery, Metrics(), contributing)  # type: ignore[arg-type]
 
 
 async def test_every_record_of_a_batch_is_offered_to_storing_and_every_dead_letter_delivered() -> None:

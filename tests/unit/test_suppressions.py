@@ -10,14 +10,16 @@ from detectors.sigma.aim import Disabled
 from detectors.sigma.filters import Account
 from detectors.sigma.suppress import Suppressions
 from pipeline.agents.raw_to_detections import RawToDetections
+from pipeline.contributing import Contributing
 from pipeline.detecting import Hidden
 from pipeline.metrics import Metrics
 from pipeline.parsers import Reader
-from pipeline.settings import load
+from pipeline.settings import Settings, load
 from pipeline.suppressions import SAMPLES, HiddenTally, Report
 from pipeline.tuning import Tuning
 from schemas.identity import Origin
 from tests.builders import batch_of
+from tests.fakes_transport import FakeLogs
 from tests.sigma import rule_text
 from tests.tuning import FILTER_ID, RULE_ID, deciding, filter_text, tuned
 
@@ -104,7 +106,8 @@ async def test_ingest_counts_what_is_hidden_and_delivers_what_is_not() -> None:
     metrics, delivery = Metrics(), Delivery()
     decide = deciding(tuned(RULE, filter_text(qorgan={"owner": "a", "reason": "b", "expires": "2030-01-01"})))
     reader = Reader(load())
-    agent = RawToDetections(reader, decide, Storing(), delivery, metrics)  # type: ignore[arg-type] - fakes
+    contributing = Contributing(Settings(), FakeLogs({}), delivery, metrics)
+    agent = RawToDetections(reader, decide, Storing(), delivery, metrics, contributing)  # type: ignore[arg-type] - fakes
     lines = [b'{"Channel": "Application", "EventID": 7, "F": "a", "User": "%s"}' % user for user in (b"adm_x", b"x")]
     with capture_logs() as logged:
         await agent.handle(batch_of(*lines * 300), lambda: None)

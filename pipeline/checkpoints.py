@@ -1,0 +1,69 @@
+"""Checkpoints of correlations: files from which a fold goes on without reading its topic again.
+
+One file a partition, replaced whole. It says which partition of which log it is of, and under which rules it was made;
+what is of others, damaged or another user's is as none. Without it nothing but time is lost: the fold reads back.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+from typing import Final, NamedTuple
+
+import orjson
+
+from schemas.identity import short_hash
+
+_VERSION: Final = 1
+_SUFFIX: Final = ".checkpoint"
+
+
+class At(NamedTuple):
+    """One partition of one log."""
+
+    log: str
+    topic: str
+    partition: int
+
+
+class Checkpoints:
+    """The checkpoints below one folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def save(self, at: At, rules: str, state: bytes) -> None:
+        """Replace the partition's checkpoint. `rules`: their revision. Raises OSError (a full disk)."""
+        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        head = orjson.dumps([_VERSION, *at, rules, len(state), hashlib.blake2b(state, digest_size=16).hexdigest()])
+        with tempfile.NamedTemporaryFile(dir=self._folder, prefix="new-", delete=False) as file:
+            try:
+                file.write(head + b"\n" + state)
+                file.flush()
+                os.fsync(file.fileno())
+                Path(file.name).replace(self._file(at))
+            except OSError:
+                with suppress(OSError):
+                    Path(file.name).unlink()
+                raise
+
+    def load(self, at: At, rules: str) -> bytes | None:
+        """The state, or None where there is none that fits."""
+        try:
+            with self._file(at).open("rb") as file:
+                about = os.fstat(file.fileno())
+                if about.st_uid != os.geteuid() or about.st_mode & 0o022:
+                    return None
+                head, _, state = file.read().partition(b"\n")
+            check = hashlib.blake2b(state, digest_size=16).hexdigest()
+            fits = orjson.loads(head) == [_VERSION, *at, rules, len(state), check]
+        except (OSError, ValueError):
+            return None
+        return state if fits else None
+
+    def _file(self, at: At) -> Path:
+        # By topic and partition: the log of a topic that was made again replaces the old one's.
+        return self._folder / f"{short_hash(at.topic)}-{at.partition}{_SUFFIX}"

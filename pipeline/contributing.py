@@ -1,0 +1,142 @@
+"""ingest's side of correlations: contributions go to the partition of their group, marks to every partition.
+
+A mark stands in a partition behind the contributions that it speaks of: it is sent when these are delivered. Where no
+correlation is in force nothing is sent.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Final, Protocol
+
+import structlog
+
+from detectors.correlation.contribution import Contribution
+from detectors.correlation.parcels import Marks as Said
+from detectors.correlation.parcels import packed
+from detectors.correlation.placement import Placement
+from detectors.correlation.resolve import NO_CORRELATIONS, Correlations
+from pipeline.delivery import Delivery, Outgoing
+from pipeline.marks import Flight, Marks
+from pipeline.metrics import Metrics
+from pipeline.settings import Settings
+from pipeline.transport_cursor import CursorStatus
+from schemas.errors import QorganError
+from schemas.event import RecordBatch
+
+TOPIC: Final = "contributions"
+#: Seconds between two tellings of marks, and between two looks at what there is to read.
+TELL_S: Final = 1.0
+LOOK_S: Final = 10.0
+#: Marks are told again after so many seconds though nothing moved: a reader that begins anew waits for them.
+AGAIN_S: Final = 30.0
+
+log = structlog.get_logger("ingest")
+
+
+class Logs(Protocol):
+    """What is asked of `pipeline.logs.Logs`."""
+
+    async def current(self, topic: str) -> str: ...
+    async def partitions(self, topic: str) -> int: ...
+
+
+class Contributing:
+    """One process's contributions and marks. Used from one event loop. `clock`: monotonic; `wall`: milliseconds UTC."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        logs: Logs,
+        delivery: Delivery,
+        metrics: Metrics,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        wall: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
+    ) -> None:
+        self._settings, self._logs, self._delivery, self._metrics = settings, logs, delivery, metrics
+        self._clock = clock
+        lateness = {topic: int(settings.for_topic(topic).lateness * 1000) for topic in settings.raw_topics}
+        self._lateness = max(lateness.values())
+        self._marks = Marks(wall, lambda topic: lateness.get(topic, self._lateness))
+        self._rules = NO_CORRELATIONS
+        self._revisions: dict[str, str] = {}
+        self._placement = Placement(NO_CORRELATIONS, 1)
+        self._partitions = 0
+        self._topics: Mapping[str, tuple[str, int]] = {}
+        self._tell_at = self._look_at = 0.0
+        self._again_at = clock() + AGAIN_S
+        self._telling: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Ask how many partitions the topic has. Raises RefusedError where there is none, UnreachableError."""
+        self._partitions = await self._logs.partitions(TOPIC)
+
+    def began(self, batch: RecordBatch) -> Flight:
+        """A batch is being judged; its flight is delivered when its outcome is durable."""
+        return self._marks.began(batch)
+
+    def read(self, part: RecordBatch, contributions: Sequence[Contribution]) -> Sequence[Contribution]:
+        """A part of a batch is read: what it contributes, late where its partition's mark says so."""
+        return self._marks.read(part, contributions)
+
+    def parcels(self, rules: Correlations, contributions: Iterable[Contribution]) -> list[Outgoing]:
+        """The records that carry them. `rules`: the set that made them."""
+        if rules is not self._rules:
+            self._rules = rules
+            self._placement = Placement(rules, self._partitions)
+            self._revisions = {rule.id: rule.revision for rule in rules.ordered}
+        by_partition: dict[int, list[Contribution]] = {}
+        for one in contributions:
+            by_partition.setdefault(self._placement.partition(one.correlation, one.group), []).append(one)
+        return [
+            Outgoing(None, value, partition=partition)
+            for partition, mine in sorted(by_partition.items())
+            for value in packed(mine, self._revisions)
+        ]
+
+    def dropped(self, counts: Mapping[tuple[str, str], int]) -> None:
+        """Count matches that gave nothing for want of a value."""
+        for (_, what), count in counts.items():
+            self._metrics["contributions_total"].labels(outcome=f"no_{what}").inc(count)
+
+    def tick(self, rules: Correlations, cursors: Sequence[CursorStatus]) -> None:
+        """Look at the cursors; when it is time, tell the marks. Raises what telling them failed of."""
+        self._marks.look(cursors)
+        if self._telling is not None and self._telling.done():
+            telling, self._telling = self._telling, None
+            telling.result()
+        now = self._clock()
+        if rules.ordered and self._telling is None and now >= self._tell_at:
+            self._tell_at = now + TELL_S
+            self._telling = asyncio.create_task(self._tell(now))
+
+    async def stop(self) -> None:
+        """Give up what is being told: whoever owns the partitions next tells it."""
+        if self._telling is not None:
+            self._telling.cancel()
+            await asyncio.wait([self._telling])
+
+    async def _tell(self, now: float) -> None:
+        if now >= self._look_at:
+            await self._look()
+            self._look_at = now + LOOK_S
+        if now >= self._again_at:
+            self._again_at = now + AGAIN_S
+            self._marks.again()
+        due = self._marks.due()
+        if due and self._topics:
+            value = Said(due, self._topics, self._lateness).to_bytes()
+            await self._delivery.send(TOPIC, [Outgoing(None, value, partition=at) for at in range(self._partitions)])
+
+    async def _look(self) -> None:
+        """What there is to read: a topic that cannot be asked for stays as it was known."""
+        try:
+            self._topics = {
+                topic: (await self._logs.current(topic), await self._logs.partitions(topic))
+                for topic in self._settings.raw_topics
+            }
+        except QorganError as error:
+            log.warning("the partitions of raw topics cannot be read; marks go on with those known", error=str(error))
