@@ -70,7 +70,8 @@ class Collapse:
         """Take in a batch's detections; returns what goes on at once."""
         urgent: dict[str, Stream] = {}
         for found in detections:
-            if found.finding is None or self._repeated(found.id):
+            # What is withdrawn was told before, and stands in the store so; it is no news to page anyone with.
+            if found.finding is None or found.face == "withdrawn" or self._repeated(found.id):
                 continue
             stream = self._stream(found.finding)
             if self._take(stream, found, number, now):

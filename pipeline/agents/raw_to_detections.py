@@ -150,6 +150,10 @@ class RawToDetections:
         shared = self._contributing.read(part, found.contributions)
         if found.dropped:
             self._contributing.dropped(found.dropped)
+        late = {one.offset for one in shared if one.late}
+        if late:  # for a hunt that evaluates them again
+            told = [one.model_copy(update={"late": True}) if one.offset in late else one for one in found.detections]
+            found = found._replace(detections=told)
         return found, shared, [dead_letter(part, dead) for dead in reading.dead]
 
     async def _deliver(self, outcome: dict[str, list[Outgoing]], ack: Callable[[], None]) -> None:

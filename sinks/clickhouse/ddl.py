@@ -253,7 +253,7 @@ def statements(database: str, days: int) -> list[str]:
         f"CREATE DATABASE IF NOT EXISTS `{database}`",
         *(table.create(database, days) for table in TABLES),
         *(
-            f"CREATE VIEW IF NOT EXISTS `{database}`.`{name}` AS {text.format(database=database)}"
+            f"CREATE OR REPLACE VIEW `{database}`.`{name}` AS {text.format(database=database)}"
             for name, text in VIEWS.items()
         ),
     ]

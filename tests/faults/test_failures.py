@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults import scenes
+from tests.faults import correlations_killed, scenes
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(900)]
 
@@ -23,3 +23,8 @@ def test_ten_kills_of_two_workers_under_load_lose_and_double_nothing(tmp_path: P
 @pytest.mark.kafka
 def test_five_kills_of_two_workers_on_apache_kafka_lose_and_double_nothing(tmp_path: Path) -> None:
     scenes.kills(tmp_path, rounds=5, seed=3, kafka_home=Path(os.environ["QORGAN_KAFKA_HOME"]))
+
+
+@pytest.mark.kafka
+def test_correlations_stay_what_they_are_on_apache_kafka_while_their_processes_are_killed(tmp_path: Path) -> None:
+    correlations_killed.kills(tmp_path, rounds=5, seed=6, kafka_home=Path(os.environ["QORGAN_KAFKA_HOME"]))

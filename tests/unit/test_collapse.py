@@ -144,3 +144,10 @@ def test_an_update_carries_what_its_detections_said_together() -> None:
     assert (update.tactics, update.techniques) == (("credential-access",), ("t1003.001",))
     assert (update.first, update.last, update.kafka_time) == (T0 + 1, T0 + 5, T0 + 5)
     assert (update.level, update.retrospective) == ("critical", False)
+
+
+def test_what_a_correlation_withdraws_is_no_news_and_what_it_says_again_is_told_once() -> None:
+    collapse = Collapse()
+    assert collapse.judge([found(0, kind="correlation", face="withdrawn")], 1, now=0.0) == []
+    said = [found(1, kind="correlation", face=face) for face in ("provisional", "final", "closed", "withdrawn")]
+    assert levels(collapse.judge(said, 2, now=0.1)) == [("high", 1)]
