@@ -11,8 +11,9 @@ from zoneinfo import ZoneInfo
 
 import yaml
 
+from pipeline.rulecases import beside
 from pipeline.rules import CASES, load_rules
-from pipeline.ruletests import beside, run, without
+from pipeline.ruletests import run, without
 from pipeline.settings import load
 from schemas.severity import Severity
 
@@ -33,9 +34,9 @@ def cases() -> Iterator[tuple[str, Case]]:
 
 def test_every_rule_finds_its_cases_and_leaves_the_others_alone() -> None:
     """As `qorgan rules test --strict` says it: whole records through the parsers, both kinds for every rule."""
-    results = list(run(load(), LOADED, beside(LOADED.rules), BANK))
+    results = list(run(load(), LOADED, beside(LOADED), BANK))
     assert [(each.case.where.name, each.case.name, each.fault) for each in results if each.fault] == []
-    assert without(LOADED.rules, results) == []
+    assert without(LOADED, results) == []
 
 
 def test_every_record_of_a_case_counts() -> None:
