@@ -9,12 +9,12 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from detectors.correlation.contribution import Contribution, contribute, lookup
+from detectors.correlation.contribution import Contribution
 from detectors.correlation.correlation import Correlation
 from detectors.correlation.correlator import Correlator
 from detectors.correlation.resolve import Correlations
 from detectors.sigma.engine import RuleMatch
-from enrichers.identity import entities
+from pipeline.detecting import contributions
 from schemas.event import Event
 
 
@@ -41,18 +41,9 @@ class Gathered:
         self._rules = rules
         self._correlator = Correlator(rules)
 
-    def take(self, file: str, events: Sequence[Event], matches: Iterable[RuleMatch]) -> list[Contribution]:
+    def take(self, file: str, events: Sequence[Event], matches: Sequence[RuleMatch]) -> list[Contribution]:
         """What the matches in these lines of a file contribute."""
-        by_record: dict[int, list[str]] = {}
-        for match in matches:
-            if match.rule.id in self._rules.members:
-                by_record.setdefault(match.index, []).append(match.rule.id)
-        made: list[Contribution] = []
-        for index, ids in by_record.items():
-            event = events[index]
-            members = [member for id_ in ids for member in self._rules.members[id_]]
-            values = lookup(event.fields, entities(event.host, event.user, event.src_ip))
-            made += contribute(members, values, event.time_ms, file, event.offset, False, self.dropped)
+        made = list(contributions(self._rules, file, events, matches, self.dropped))
         self._correlator.feed(made)
         self.counted.update(each.correlation for each in made)
         return made

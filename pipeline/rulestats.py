@@ -14,7 +14,6 @@ from prometheus_client.parser import text_string_to_metric_families
 from detectors.sigma.engine import Engine
 from detectors.sigma.fields import View
 from detectors.sigma.predicates import Predicate
-from detectors.sigma.rule import Rule
 from pipeline import recordings
 from pipeline.correlated import Gathered, below
 from pipeline.health import PORT_OF
@@ -139,7 +138,7 @@ def _row(rule: Judged | None, loaded: Loaded, seconds: float | None, tries: int,
         "rule_id": rule.id if rule else "",
         "title": rule.title if rule else "",
         "level": rule.level.word if rule else "",
-        "stage": loaded.stages.of(rule) if isinstance(rule, Rule) else "",
+        "stage": loaded.stages.of(rule) if rule else "",
         "file": rule.file if rule else "",
         "seconds": None if seconds is None else round(seconds, 6),
         "tries": tries,
