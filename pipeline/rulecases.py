@@ -36,7 +36,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from detectors.correlation.correlation import Correlation
 from detectors.sigma.rule import Rule
 from pipeline import recordings
-from pipeline.rules import CASES_FOLDER, LoadedRules
+from pipeline.rules import CASES_FOLDER, LoadedRules, on_disk
 from schemas.errors import RefusedError
 
 SUFFIX: Final = ".cases.yml"
@@ -147,7 +147,7 @@ def beside(loaded: LoadedRules) -> list[Asked]:
         by_file.setdefault(rule.file, []).append(rule)
     found: list[Asked] = []
     for file, held in by_file.items():
-        path = Path(file).with_suffix(SUFFIX)
+        path = on_disk(file).with_suffix(SUFFIX)
         if path.is_file():
             said = _case_file(path)
             own = [rule for rule in held if rule.id not in loaded.correlations.silent]

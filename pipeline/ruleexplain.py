@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import asdict
-from importlib import resources
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -22,7 +21,7 @@ from detectors.sigma.rule import Rule
 from pipeline import correlationexplain, recordings
 from pipeline.offline import CACHE, near_ms, read
 from pipeline.parsers import Reader
-from pipeline.rules import SHIPPED, LoadedRules, check_rules
+from pipeline.rules import LoadedRules, check_rules, on_disk
 from pipeline.settings import Settings
 from pipeline.tuning import read_tuning
 from schemas.errors import RefusedError
@@ -123,10 +122,7 @@ def _selections(rule: Rule) -> dict[bytes, str]:
     """Which node of the condition is which selection, where the rule's file still says so."""
     found: dict[bytes, str] = {}
     try:
-        folder, _, name = rule.file.rpartition("/")
-        shipped = resources.files("detectors.sigma").joinpath("rules", name)
-        file = shipped if folder == SHIPPED else Path(rule.file)
-        documents = list(yaml.safe_load_all(file.read_text(encoding="utf-8-sig")))
+        documents = list(yaml.safe_load_all(on_disk(rule.file).read_text(encoding="utf-8-sig")))
     except (OSError, UnicodeDecodeError, yaml.YAMLError):
         return found  # changed since it was loaded: its parts go unnamed
     for document in documents:

@@ -28,7 +28,7 @@ from schemas.severity import Severity
 
 FOLDER = Path(str(resources.files("detectors.sigma"))) / "rules"
 BANK = ZoneInfo("Asia/Almaty")
-LOADED = load_rules((FOLDER,), zone=BANK)
+LOADED = load_rules((), zone=BANK)
 #: What is told for itself, one of each file. Rules that only stand for correlations have no cases of their own.
 RULES = {Path(rule.file).stem: rule for rule in told(LOADED)}
 CORRELATIONS = {name: rule for name, rule in RULES.items() if isinstance(rule, Correlation)}
