@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from detectors.correlation.contribution import Contribution
 from detectors.correlation.correlation import Correlation
-from detectors.correlation.correlator import Correlator
+from detectors.correlation.correlator import Correlator, record_of
 from detectors.correlation.resolve import Correlations
 from detectors.sigma.engine import RuleMatch
 from pipeline.detecting import contributions
@@ -55,7 +55,7 @@ class Gathered:
         for verdict in self._correlator.finish():
             if verdict.state == "closed":
                 rule = named[verdict.correlation]
-                file, line = self._correlator.record(verdict.first)
+                file, line = record_of(verdict.first, named)
                 group = rule.group_values(verdict.group)
                 found.append(Told(rule, group, file, line, verdict.first_time, verdict.until, verdict.records))
         self.dropped += self._correlator.dropped

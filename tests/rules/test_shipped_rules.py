@@ -121,7 +121,7 @@ def test_every_correlation_is_on_the_event_list() -> None:
     for name, correlation in CORRELATIONS.items():
         for id_ in set(below(LOADED.correlations, [correlation.id]).members) & set(sources):
             finding = attribution.attribute(
-                kind="rule",
+                kind="correlation",
                 subject=correlation.id,
                 tags=correlation.tags,
                 level=correlation.level.word,
