@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from functools import cache
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -36,11 +36,11 @@ CORRELATIONS = {name: rule for name, rule in RULES.items() if isinstance(rule, C
 Case = dict[str, Any]
 
 
-def cases() -> Iterator[tuple[str, Case]]:
+@cache
+def cases() -> list[tuple[str, Case]]:
     """(rule, case), of all rules."""
-    for name in RULES:
-        said = yaml.safe_load((FOLDER / f"{name}{CASES[0]}").read_text())
-        yield from ((name, case) for case in said["cases"])
+    said = {name: yaml.load((FOLDER / f"{name}{CASES[0]}").read_text(), yaml.CSafeLoader) for name in RULES}
+    return [(name, case) for name, file in said.items() for case in file["cases"]]
 
 
 def records_of(case: Case) -> list[Any]:
