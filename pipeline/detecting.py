@@ -106,33 +106,8 @@ class DetectionSet:
             at = Origin(log, topic, partition, event.offset)
             hidden.append(Hidden(match.rule.id, suppression.id, at, event.time_ms))
         dropped: Counter[tuple[str, str]] = Counter()
-        shared = list(self._contributions(f"{log}/{topic}/{partition}", events, matches, dropped))
+        shared = list(contributions(self.correlations, f"{log}/{topic}/{partition}", events, matches, dropped))
         return Judgement([made for _, made in found], hidden, shared, dropped)
-
-    def _contributions(
-        self, lane: str, events: Sequence[Event], matches: Sequence[RuleMatch], dropped: Counter[tuple[str, str]]
-    ) -> Iterator[Contribution]:
-        """What the records give to correlations, in their order. `lane`: the partition they are of."""
-        members = self.correlations.members
-        if not members:
-            return
-        named = (match for match in matches if match.rule.id in members)
-        for index, of_record in groupby(named, key=lambda match: match.index):
-            event = events[index]
-            who = entities(event.host, event.user, event.src_ip)
-            mine = list(of_record)
-            told = next((match.activity for match in mine if match.activity is not None), None)
-            yield from contribute(
-                [Found(members[match.rule.id], lookup(event.fields, who, match.names)) for match in mine],
-                event.time_ms,
-                lane,
-                event.offset,
-                event.late,
-                dropped,
-                activity=key_of(told, event),
-                provider=told.provider if told is not None else 0,
-                about=About(event.host, event.user, event.src_ip, who, event.source, event.format.name),
-            )
 
     def of_indicator(
         self, origin: Origin, event: Event, indicator: Any, observable: Any, *, retrospective: bool = False
@@ -214,6 +189,36 @@ class DetectionSet:
                 "provider": activity.provider if activity is not None else 0,
                 "stage": "shadow" if shadow else "production",
             }
+        )
+
+
+def contributions(
+    rules: Correlations,
+    lane: str,
+    events: Sequence[Event],
+    matches: Sequence[RuleMatch],
+    dropped: Counter[tuple[str, str]],
+) -> Iterator[Contribution]:
+    """What the records give to correlations, in their order. `lane`: the partition or file they are of."""
+    members = rules.members
+    if not members:
+        return
+    named = (match for match in matches if match.rule.id in members)
+    for index, of_record in groupby(named, key=lambda match: match.index):
+        event = events[index]
+        who = entities(event.host, event.user, event.src_ip)
+        mine = list(of_record)
+        told = next((match.activity for match in mine if match.activity is not None), None)
+        yield from contribute(
+            [Found(members[match.rule.id], lookup(event.fields, who, match.names)) for match in mine],
+            event.time_ms,
+            lane,
+            event.offset,
+            event.late,
+            dropped,
+            activity=key_of(told, event),
+            provider=told.provider if told is not None else 0,
+            about=About(event.host, event.user, event.src_ip, who, event.source, event.format.name),
         )
 
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import asdict
-from importlib import resources
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import yaml
 
+from detectors.correlation.correlation import Correlation
 from detectors.sigma.compile import Compiler
 from detectors.sigma.engine import Engine
 from detectors.sigma.explain import Explainer, Part, selection_nodes
@@ -18,10 +18,10 @@ from detectors.sigma.fields import View
 from detectors.sigma.load import load
 from detectors.sigma.routing import Index
 from detectors.sigma.rule import Rule
-from pipeline import recordings
+from pipeline import correlationexplain, recordings
 from pipeline.offline import CACHE, near_ms, read
 from pipeline.parsers import Reader
-from pipeline.rules import SHIPPED, check_rules
+from pipeline.rules import LoadedRules, check_rules, on_disk
 from pipeline.settings import Settings
 from pipeline.tuning import read_tuning
 from schemas.errors import RefusedError
@@ -29,13 +29,16 @@ from schemas.event import Event
 
 
 def explain(settings: Settings, wanted: str, record: str, topic: str) -> dict[str, Any]:
-    """What a rule (id, title or file) makes of the first record of a file, or of standard input for `-`.
+    """What a rule (id, title or file) makes of the first record of a file, or of standard input for `-`; what a
+    correlation makes of all of them (`correlationexplain`).
 
-    Returns rule_id, title, file, matches, looks (the rule looks at the event's log source), rule_source, event_source,
-    and condition: a tree of `Part`s as dictionaries. Raises RefusedError.
+    Returns, of a rule, rule_id, title, file, matches, looks (the rule looks at the event's log source), rule_source,
+    event_source, and condition: a tree of `Part`s as dictionaries. Raises RefusedError.
     """
     zone = ZoneInfo(settings.timezone)
-    rule = find(settings, wanted)
+    rule, loaded = find(settings, wanted)
+    if isinstance(rule, Correlation):
+        return correlationexplain.explain(settings, rule, loaded, record, topic)
     event = _event(settings, record, topic)
     entries = Index([rule]).entries(event.source)
     entry = entries[0] if entries else None
@@ -55,26 +58,33 @@ def explain(settings: Settings, wanted: str, record: str, topic: str) -> dict[st
     }
 
 
-def find(settings: Settings, wanted: str) -> Rule:
-    """The rule of that id, title or file. Raises RefusedError when there is none, several, or it is refused."""
+def find(settings: Settings, wanted: str) -> tuple[Rule | Correlation, LoadedRules]:
+    """The rule of that id, title or file, and the set it stands in; of a file with correlations, the one that is told.
+
+    Raises RefusedError when there is none, several, or it is refused.
+    """
     file = Path(wanted)
     paths, zone = (file,) if file.is_file() else settings.rules, ZoneInfo(settings.timezone)
     checked = check_rules(paths, CACHE / "cache", zone, read_tuning(settings))
-    found = list(checked.rules)
+    found: list[Rule | Correlation] = [*checked.rules, *checked.correlations.ordered]
     if file.is_file():
         if not found:
             raise RefusedError(str(checked.refused[0]))
+        found = [rule for rule in found if rule.id not in checked.correlations.silent] or found
     else:
         found = [rule for rule in found if wanted.strip().lower() in (rule.id, rule.title.lower())]
     if not found:
         raise RefusedError(f"There is no rule {wanted}. Give its id, its title or its file; QORGAN_RULES says where.")
     if len(found) > 1:
         raise RefusedError(f"{wanted} is several rules: name one by its id, {', '.join(r.id for r in found[:5])}.")
-    return found[0]
+    return found[0], checked
 
 
 def text(explained: dict[str, Any]) -> Iterator[str]:
     """The same for people, line by line: + holds, - does not."""
+    if "named" in explained:
+        yield from correlationexplain.text(explained)
+        return
     verdict = "matches" if explained["matches"] else "does not match"
     yield f"{explained['title']} ({explained['rule_id']}): {verdict}"
     yield f"the record is of {explained['event_source'] or 'no known log source'}"
@@ -112,10 +122,7 @@ def _selections(rule: Rule) -> dict[bytes, str]:
     """Which node of the condition is which selection, where the rule's file still says so."""
     found: dict[bytes, str] = {}
     try:
-        folder, _, name = rule.file.rpartition("/")
-        shipped = resources.files("detectors.sigma").joinpath("rules", name)
-        file = shipped if folder == SHIPPED else Path(rule.file)
-        documents = list(yaml.safe_load_all(file.read_text(encoding="utf-8-sig")))
+        documents = list(yaml.safe_load_all(on_disk(rule.file).read_text(encoding="utf-8-sig")))
     except (OSError, UnicodeDecodeError, yaml.YAMLError):
         return found  # changed since it was loaded: its parts go unnamed
     for document in documents:

@@ -132,6 +132,12 @@ def check_rules(
     )
 
 
+def on_disk(file: str) -> Path:
+    """Where a rule's `file` lies, for those that we ship too."""
+    folder, _, name = file.rpartition("/")
+    return Path(str(resources.files("detectors.sigma") / "rules" / name)) if folder == SHIPPED else Path(file)
+
+
 def _texts(paths: Sequence[Path]) -> Iterator[tuple[str, bytes | Refusal]]:
     """Every rule file's name, in a stable order and once, with its bytes or why there are none. Raises RefusedError."""
     if not paths:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final
 from zoneinfo import ZoneInfo
@@ -13,13 +14,14 @@ from prometheus_client.parser import text_string_to_metric_families
 from detectors.sigma.engine import Engine
 from detectors.sigma.fields import View
 from detectors.sigma.predicates import Predicate
-from detectors.sigma.rule import Rule
 from pipeline import recordings
+from pipeline.correlated import Gathered, below
 from pipeline.health import PORT_OF
 from pipeline.loading import Loaded
 from pipeline.metrics import PREFIX
 from pipeline.offline import near_ms, read
 from pipeline.parsers import Reader
+from pipeline.rulecases import Judged
 from pipeline.settings import Settings
 from schemas.errors import UnreachableError
 
@@ -72,20 +74,31 @@ class Stopwatch:
 def over_files(
     settings: Settings, loaded: Loaded, files: Iterable[str], topic: str, progress: Callable[[int], None]
 ) -> list[Row]:
-    """A row for each rule that was tried: seconds of processor time, tries, hits."""
+    """A row for each rule that was tried: seconds of processor time, tries, hits. A correlation's tries are its
+    contributions, its hits the episodes; its seconds are not measured: None."""
     watch = Stopwatch()
     engine = Engine(loaded.rules.rules, ZoneInfo(settings.timezone), watch.wrap)
+    correlations = loaded.rules.correlations
+    gathered = Gathered(below(correlations, (rule.id for rule in correlations.ordered)))
     reader = Reader(settings)
     for file in files:
         near = near_ms(file)
         for lines in recordings.read(file):
-            engine.match(read(reader, topic, lines, near).events)
+            events = read(reader, topic, lines, near).events
+            gathered.take(file, events, engine.match(events))
             progress(len(lines.numbers))
-    return _worst_first(
+    rows = [
         _row(rule, loaded, watch.seconds(number), watch.tries[number], engine.tally.hits[number])
         for number, rule in enumerate(engine.rules)
         if watch.tries.get(number)
-    )
+    ]
+    episodes = Counter(one.correlation.id for one in gathered.told())
+    rows += [
+        _row(rule, loaded, None, gathered.counted[rule.id], episodes[rule.id])
+        for rule in correlations.ordered
+        if gathered.counted[rule.id]
+    ]
+    return _worst_first(rows)
 
 
 def of_worker(settings: Settings, loaded: Loaded) -> list[Row]:
@@ -120,7 +133,7 @@ def _metrics(settings: Settings) -> str:
         connection.close()
 
 
-def _row(rule: Rule | None, loaded: Loaded, seconds: float | None, tries: int, hits: int) -> Row:
+def _row(rule: Judged | None, loaded: Loaded, seconds: float | None, tries: int, hits: int) -> Row:
     return {
         "rule_id": rule.id if rule else "",
         "title": rule.title if rule else "",

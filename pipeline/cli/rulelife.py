@@ -32,7 +32,7 @@ def judge(
     from zoneinfo import ZoneInfo
 
     from pipeline import junit as xml
-    from pipeline import rules, ruletests
+    from pipeline import rulecases, rules, ruletests
     from pipeline.offline import CACHE
     from pipeline.settings import load
     from pipeline.tuning import read_tuning
@@ -40,8 +40,8 @@ def judge(
     settings = load()
     wanted, zone = tuple(paths or settings.rules), ZoneInfo(settings.timezone)
     loaded = rules.check_rules(wanted, CACHE / "cache", zone, read_tuning(settings))
-    folders = tuple(cases) if cases else ruletests.regression_folders(wanted)
-    asked = [*ruletests.beside(loaded.rules), *ruletests.regression(folders)]
+    folders = tuple(cases) if cases else rulecases.regression_folders(wanted)
+    asked = [*rulecases.beside(loaded), *rulecases.regression(folders)]
     results = list(ruletests.run(settings, loaded, asked, zone))
     if junit is not None:
         xml.write(junit, results)
@@ -58,7 +58,7 @@ def judge(
         }
         for result in (results if as_json else failed)
     ]
-    bare = ruletests.without(loaded.rules, results)
+    bare = ruletests.without(loaded, results)
     if strict:
         found += [
             {"state": "failed", "kind": kind, "rule_id": rule.id, "title": rule.title, "case": "", "file": rule.file}
@@ -69,10 +69,12 @@ def judge(
         show(found, ("state", "case", "reason", "title", "file"), as_json, "Cases")
     for refusal in loaded.refused[:20]:
         note(f"refused: {refusal}")
-    having = len({result.rule.id for result in results})
+    having = {result.rule.id for result in results}
+    lacking = sum(rule.id not in having for rule in rulecases.told(loaded))
+    passed = len(results) - len(failed)
     note(
-        f"{len(results):,} cases of {having:,} rules: {len(results) - len(failed):,} passed, {len(failed):,} failed. "
-        f"{len(loaded.rules) - having:,} rules have no case, {len(loaded.refused):,} are refused."
+        f"{len(results):,} cases of {len(having):,} rules: {passed:,} passed, {len(failed):,} failed. "
+        f"{lacking:,} rules have no case, {len(loaded.refused):,} are refused."
     )
     if failed or loaded.refused or (strict and bare):
         raise typer.Exit(Exit.REFUSED)
@@ -81,13 +83,16 @@ def judge(
 
 def explain(
     rule: Annotated[str, typer.Argument(metavar="RULE", help="id, title or file of a rule")],
-    event: Annotated[str, typer.Argument(metavar="EVENT", help="file with one record; - is stdin")],
+    event: Annotated[
+        str, typer.Argument(metavar="EVENT", help="file with one record, for a correlation with all; - is stdin")
+    ],
     topic: Topic = "file",
     as_json: AsJson = False,
 ) -> None:
     """Say which part of a rule's condition holds for a record, on which value, and which does not.
 
-    Exit code 0: the rule matches; 1: it does not.
+    Of a correlation: which records of the file count in it, in which groups, and what it tells of them. Exit code 0:
+    the rule matches; 1: it does not.
     """
     from pipeline import ruleexplain
     from pipeline.settings import load
@@ -157,10 +162,8 @@ def diff(
     zone = ZoneInfo(settings.timezone)
     tuning = read_tuning(settings)
     before, after = (load_rules((path,), CACHE / "cache", zone, tuning) for path in (old, new))
-    changed = rulediff.changes(before.rules, after.rules)
-    hiding = (before.suppressions, after.suppressions)
     with counting("judged", "lines", answering=as_json) as progress:
-        found = list(rulediff.rows(changed, hiding, settings, over or [], topic, zone, progress))
+        found = list(rulediff.rows(before, after, settings, over or [], topic, zone, progress))
     if found:
         show(found, ("change", "title", "file", "line", "rule_id"), as_json, "Differences")
     count = {word: sum(row["change"] == word for row in found) for word in rulediff.WORDS}

@@ -51,8 +51,13 @@ def test_the_examples_record_has_its_source_time_and_columns() -> None:
 
 def test_every_field_and_word_that_a_rule_reads_is_documented() -> None:
     read = 0
-    for path in Path("detectors/sigma/rules").glob("*.yml"):
-        rule = yaml.safe_load(path.read_text())
+    rules = [
+        (path, rule)
+        for path in Path("detectors/sigma/rules").glob("*.yml")
+        if not path.name.endswith(".cases.yml")
+        for rule in yaml.safe_load_all(path.read_text())
+    ]
+    for path, rule in rules:
         if rule.get("logsource", {}).get("product") != "bank":
             continue
         detection = rule["detection"]

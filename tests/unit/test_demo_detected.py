@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from importlib import resources
 from operator import itemgetter
 
 import pytest
 
 from detectors.ioc.match import IndicatorIndex
-from detectors.sigma.engine import Engine
-from detectors.sigma.load import load as load_rules
 from detectors.triage.attribution import Attribution
 from detectors.triage.decisions import judge
 from detectors.triage.fold import Incidents
+from pipeline.correlated import Gathered
 from pipeline.demo.attack import EARLY
 from pipeline.demo.programme import EARLY_CONTACT, Marked, Programme, last_working_day
 from pipeline.detecting import DetectionSet
 from pipeline.event_list import load_event_list
 from pipeline.parsers import Reader
+from pipeline.rules import load_rules
 from pipeline.settings import load
 from schemas.detection import Detection
 from schemas.event import RecordBatch
@@ -29,6 +28,7 @@ from tests.builders import FakeRecord
 
 START_MS = last_working_day(1_795_600_000_000)
 EVENT_LIST = load_event_list(None)
+LOADED = load_rules(())
 NEW = Indicator("new", "domain", EARLY[0], "Control server", revision="1")
 
 Found = list[tuple[str, Detection]]
@@ -37,11 +37,9 @@ Found = list[tuple[str, Detection]]
 @pytest.fixture(scope="module")
 def found() -> Found:
     """(mark, detection) over two simulated banks, each in the order in which the records are published."""
-    files = (resources.files("detectors.sigma") / "rules").iterdir()
-    rules = [
-        rule for file in files if file.name.endswith(".yml") for rule in load_rules(file.name, file.read_bytes()).rules
-    ]
-    decide = DetectionSet(Engine(rules), IndicatorIndex([NEW]), Attribution(EVENT_LIST))
+    decide = DetectionSet(
+        LOADED.engine, IndicatorIndex([NEW]), Attribution(EVENT_LIST), correlations=LOADED.correlations
+    )
     reader = Reader(load())
     pairs: Found = []
     for seed in (7, 8):
@@ -52,7 +50,8 @@ def found() -> Found:
         for topic, some in topics.items():
             records = [FakeRecord(n, each.message.value, each.message.time_ms) for n, (_, each) in enumerate(some)]
             events = reader.read(RecordBatch(f"log{seed}", topic, 0, 0, len(records), records)).events
-            placed += [(*some[each.offset], each) for each in decide.detect(f"log{seed}", topic, 0, events)]
+            made = decide.detect(f"log{seed}", topic, 0, events)
+            placed += [(*some[each.offset], each) for each in made if each.kind != "contribution"]
         placed.sort(key=itemgetter(0))
         pairs += [(marked.mark, each) for _, marked, each in placed]
     return pairs
@@ -68,6 +67,19 @@ def test_ordinary_and_damaged_records_raise_nothing(found: Found) -> None:
     """8,000 of them, with all their near-misses, and not one false alarm of any level."""
     stages = {stage.name for stage in Programme(7, 1_000, START_MS).stages()}
     assert [(mark, each.title) for mark, each in found if mark not in (*stages, EARLY_CONTACT)] == []
+
+
+def test_no_correlation_sees_more_in_an_ordinary_day_than_there_is() -> None:
+    """Thousands of log-ins count in them, and come to nothing."""
+    gathered = Gathered(LOADED.correlations)
+    reader = Reader(load())
+    records = [each.message for each in Programme(7, 4_000, START_MS).records()]
+    for topic in {each.topic for each in records}:
+        some = [FakeRecord(n, each.value, each.time_ms) for n, each in enumerate(records) if each.topic == topic]
+        events = reader.read(RecordBatch("log", topic, 0, 0, len(records), some)).events
+        gathered.take(topic, events, LOADED.engine.match(events))
+    assert gathered.counted.total() > 100
+    assert [(one.correlation.title, one.group) for one in gathered.told()] == []
 
 
 def test_the_new_indicator_names_the_early_contact_and_no_other_record(found: Found) -> None:
