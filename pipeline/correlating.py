@@ -115,6 +115,10 @@ class Correlating:
         """Milliseconds before the watermark whose contributions a result may rest on."""
         return max([rule.reach for rule in self.correlations.ordered], default=0)
 
+    def beyond(self, kept_ms: int) -> list[Correlation]:
+        """Those that reach further back than contributions are kept: a lost checkpoint changes their results."""
+        return [rule for rule in self.correlations.ordered if rule.reach > kept_ms]
+
     @cached_property
     def _rules(self) -> dict[str, Correlation]:
         return {rule.id: rule for rule in self.correlations.ordered}

@@ -115,6 +115,11 @@ def ensure(settings: Settings) -> None:
             log.warning("topic differs", topic=change.topic, what=change.what, wanted=change.wanted, found=change.found)
 
 
+def kept_ms(topic: str, settings: Settings) -> int:
+    """How long one of our topics is to keep records, milliseconds."""
+    return next(int(each.config["retention.ms"]) for each in wanted(settings) if each.name == topic)
+
+
 def _declared() -> dict[str, Any]:
     file = next((file for file in FILES if file.exists()), None)
     if file is None:

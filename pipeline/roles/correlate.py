@@ -8,12 +8,14 @@ from collections.abc import Sequence
 
 import structlog
 
+from detectors.correlation.correlation import DAY_MS
 from detectors.correlation.fold import Limits
-from pipeline import loading, memory
+from pipeline import loading, memory, topics
 from pipeline.agents.contributions_to_detections import ContributionsToDetections
 from pipeline.agents.detections_to_intake import DetectionsToIntake
 from pipeline.checkpoints import Checkpoints
 from pipeline.contributing import TOPIC
+from pipeline.correlating import Correlating
 from pipeline.prebuild import prebuild
 from pipeline.rereading import Rereading
 from pipeline.roles import Ack, Shared
@@ -42,6 +44,7 @@ class Correlate:
         self._collapsing = DetectionsToIntake(shared.delivery, shared.metrics)
         self._seen = fingerprint(settings)
         rules = loading.correlating(settings)
+        self._say(rules)
         self._rereading = Rereading(AioKafka(settings))
         self._correlating = ContributionsToDetections(
             rules,
@@ -115,4 +118,13 @@ class Correlate:
             log.error(f"The new correlations are refused and the old ones stay. {error}")  # noqa: TRY400 - a sentence
             return
         await self._correlating.use(rules)
+        self._say(rules)
+
+    def _say(self, rules: Correlating) -> None:
         log.info("correlations in force", correlations=len(rules.correlations.ordered), revision=rules.revision)
+        for rule in rules.beyond(topics.kept_ms(TOPIC, self._settings)):
+            log.warning(
+                "a correlation reaches further back than its topic is kept: without a checkpoint it begins anew",
+                rule=rule.id,
+                days=rule.reach // DAY_MS,
+            )

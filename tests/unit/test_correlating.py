@@ -8,7 +8,7 @@ from typing import Any
 
 import orjson
 
-from pipeline import loading
+from pipeline import loading, topics
 from pipeline.correlating import Gathering, Shares
 from pipeline.detecting import Judgement
 from pipeline.loading import Loaded
@@ -102,4 +102,7 @@ def test_a_correlation_over_a_rule_that_is_in_test_is_refused_by_name_and_has_a_
     stages.write_text("stages: [{stage: shadow, rules: [0f36dc9e-0000-4000-8000-000000000009]}]")
     correlating = loading.correlating(settings)
     assert correlating.shadow == {"0f36dc9e-0000-4000-8000-000000000009"}
-    assert correlating.reach >= 86_400_000
+    assert correlating.reach == 86_400_000 + 5 * 60_000, "a day's episode, and the timespan before it"
+    assert correlating.beyond(correlating.reach) == []
+    assert [rule.title for rule in correlating.beyond(correlating.reach - 1)] == ["Often"]
+    assert topics.kept_ms("contributions", settings) >= 30 * 86_400_000
