@@ -104,5 +104,5 @@ def test_a_correlation_over_a_rule_that_is_in_test_is_refused_by_name_and_has_a_
     assert correlating.shadow == {"0f36dc9e-0000-4000-8000-000000000009"}
     assert correlating.reach == 86_400_000 + 5 * 60_000, "a day's episode, and the timespan before it"
     assert correlating.beyond(correlating.reach) == []
-    assert [rule.title for rule in correlating.beyond(correlating.reach - 1)] == ["Often"]
+    assert [rule.title for rule in correlating.beyond(correlating.reach - 1)] == ["Often", "Over a draft"]
     assert topics.kept_ms("contributions", settings) >= 30 * 86_400_000
