@@ -2,7 +2,8 @@
 
 Contributions of 100,000 live groups come within a minute of their order, the watermark ten minutes behind the newest;
 each kind first fills its state, then three rounds are measured. Bytes are what the process grew by, per live group;
-contributions are made slice by slice outside the time measured.
+contributions are made slice by slice outside the time measured. `event_count_told` keeps beside them what an episode is
+told with, of another host and user for every group.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from typing import Any, Final
 
 import orjson
 
-from detectors.correlation.contribution import Contribution
+from detectors.correlation.contribution import About, Contribution
 from detectors.correlation.correlation import BETWEEN, UNIT, Bound, Correlation, Kind
 from detectors.correlation.correlator import Correlator
 from detectors.correlation.resolve import Correlations
@@ -52,21 +53,22 @@ def run(*, events: int = 250_000) -> dict[str, Any]:
     bytes a live group. Raises QorganError when the child fails.
     """
     figures: dict[str, Any] = {}
-    for kind in BOUNDS:
-        command = [sys.executable, "-m", "pipeline.bench.correlate", kind, str(events)]
+    runs: list[tuple[str, Kind, str]] = [(kind, kind, "bare") for kind in BOUNDS]
+    for name, kind, told in (*runs, ("event_count_told", "event_count", "told")):
+        command = [sys.executable, "-m", "pipeline.bench.correlate", kind, str(events), told]
         try:
             done = subprocess.run(command, stdout=subprocess.PIPE, timeout=CHILD_S, check=True)  # noqa: S603 - ourselves
         except subprocess.SubprocessError as error:
             raise QorganError(
                 f"The measuring process failed ({type(error).__name__}); its own words are above."
             ) from None
-        figures[kind] = orjson.loads(done.stdout)
+        figures[name] = orjson.loads(done.stdout)
     return figures
 
 
-def _measure(kind: Kind, events: int) -> dict[str, Any]:
+def _measure(kind: Kind, events: int, *, told: bool) -> dict[str, Any]:
     rules = Correlations((_rule(kind),))
-    correlator, source = Correlator(rules), _contributions(kind)
+    correlator, source = Correlator(rules), _contributions(kind, told=told)
     (fold,) = correlator.folds.values()
     [next(source) for _ in range(SLICE)]  # a slice's own memory is not the state's
     gc.collect()
@@ -96,7 +98,8 @@ def _spend(correlator: Correlator, source: Iterator[Contribution], events: int) 
     return spent
 
 
-def _contributions(kind: Kind) -> Iterator[Contribution]:
+def _contributions(kind: Kind, *, told: bool) -> Iterator[Contribution]:
+    """`told`: each with what an episode is told with, another one for every group."""
     chance = random.Random(7)  # noqa: S311 - a sample
     values = [1, 2] if kind.startswith("temporal") else [UNIT, 2 * UNIT, 3 * UNIT]
     now, offset = 1_773_118_800_000, 0
@@ -109,6 +112,7 @@ def _contributions(kind: Kind) -> Iterator[Contribution]:
             "log/raw.events/0",
             offset,
             chance.choice(values),
+            about=About(f"ws-{group % 9_973:05}", f"user-{group:06}") if told else None,
         )
         now, offset = now + APART_MS, offset + 1
 
@@ -140,4 +144,4 @@ def _resident() -> int:
 
 
 if __name__ == "__main__":
-    sys.stdout.buffer.write(orjson.dumps(_measure(sys.argv[1], int(sys.argv[2]))))  # type: ignore[arg-type] # from `run`
+    sys.stdout.buffer.write(orjson.dumps(_measure(sys.argv[1], int(sys.argv[2]), told=sys.argv[3] == "told")))  # type: ignore[arg-type] # from `run`
