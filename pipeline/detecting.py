@@ -30,6 +30,8 @@ from schemas.identity import Origin, short_hash
 #: What one detection may carry of the record: the matched fields, cut to this.
 MAX_MATCHED_FIELDS = 20
 MAX_MATCHED_CHARS = 1_000
+#: Characters of a name that correlations keep of a record.
+MAX_NAME = 255
 
 
 class Hidden(NamedTuple):
@@ -218,7 +220,14 @@ def contributions(
             dropped,
             activity=key_of(told, event),
             provider=told.provider if told is not None else 0,
-            about=About(event.host, event.user, event.src_ip, who, event.source, event.format.name),
+            about=About(
+                event.host[:MAX_NAME],
+                event.user[:MAX_NAME],
+                event.src_ip[:MAX_NAME],
+                who,
+                event.source,
+                event.format.name,
+            ),
         )
 
 
