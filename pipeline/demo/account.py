@@ -25,6 +25,7 @@ class Found:
     subject: str
     finding: str
     retrospective: bool
+    contribution: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +121,8 @@ def _damaged(books: Books) -> Line:
 def _kept(books: Books) -> Line:
     ids = {found.id for found in books.detections}
     missing, foreign = len(ids - books.kept_detections), len(books.kept_detections - ids)
-    seen = f"{len(ids):,}"
+    part = sum(found.contribution for found in books.detections)
+    seen = f"{len(ids):,}" + (f", {part:,} of them contributions to correlations" if part else "")
     if missing:
         seen += f"; {missing:,} not in the store"
     if foreign:

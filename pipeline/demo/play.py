@@ -157,7 +157,7 @@ class Performance:
         if quiet < PAUSE_S:
             return False
         judged, detected = self._premises.judged()
-        delivered = self._progress.detections >= detected + self._hunted
+        delivered = self._progress.detections + self._progress.contributions >= detected + self._hunted
         held = sum(incident.counts.findings for incident in self._watch.incidents.values())
         caught_up = judged >= self._press.confirmed and delivered and held >= len(self._progress.findings)
         return caught_up or quiet > QUIET_S
@@ -205,7 +205,10 @@ class Performance:
         self._view.progress(self._progress)
 
     def _found(self, detection: Detection) -> None:
-        self._progress.detections += 1
+        if detection.kind == "contribution":
+            self._progress.contributions += 1
+        else:
+            self._progress.detections += 1
         if detection.finding is not None and detection.finding.id not in self._progress.findings:
             self._progress.findings.add(detection.finding.id)
             self._view.finding(detection)

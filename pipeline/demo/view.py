@@ -28,7 +28,8 @@ _COLOURS: Final = {"critical": "bold red", "high": "red", "medium": "yellow"}
 
 @dataclass(slots=True)
 class Progress:
-    """How far it is. `published` counts confirmed records of `total` (0: unknown)."""
+    """How far it is. `published` counts confirmed records of `total` (0: unknown); `contributions` are matches of rules
+    that speak through correlations alone."""
 
     phase: str = ""
     total: int = 0
@@ -36,6 +37,7 @@ class Progress:
     stored: int = 0
     dead: int = 0
     detections: int = 0
+    contributions: int = 0
     findings: set[str] = field(default_factory=set)
     incidents: set[str] = field(default_factory=set)
 

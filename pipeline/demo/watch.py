@@ -57,7 +57,14 @@ class Watch:
     def found(self) -> list[Found]:
         """The detections, for the account."""
         return [
-            Found(each.id, each.origin, each.title, each.finding.id if each.finding else "", each.retrospective)
+            Found(
+                each.id,
+                each.origin,
+                each.title,
+                each.finding.id if each.finding else "",
+                each.retrospective,
+                each.kind == "contribution",
+            )
             for each in self.detections.values()
         ]
 
