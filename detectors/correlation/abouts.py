@@ -9,6 +9,7 @@ from __future__ import annotations
 from array import array
 from bisect import bisect_left
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Any, Final
 
 from detectors.correlation.contribution import About
@@ -138,4 +139,10 @@ def said(about: About) -> list[Any]:
 def about_of(carried: Any) -> About:
     """From what JSON carried."""
     host, user, src_ip, entities, source, form = carried
-    return About(host, user, src_ip, tuple(entities), Source(*source), form)
+    return About(host, user, src_ip, tuple(entities), _source(*source), form)
+
+
+@lru_cache(maxsize=4_096)
+def _source(product: str, category: str, service: str, event_id: int) -> Source:
+    """One object for a source that many records share."""
+    return Source(product, category, service, event_id)

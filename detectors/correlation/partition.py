@@ -92,16 +92,18 @@ class PartitionState:
     def _feed(self, parcel: Parcel) -> list[Verdict]:
         revisions, counts = self._revisions, self.counts
         others = {id_: revision for id_, revision in parcel.revisions.items() if revisions.get(id_) != revision}
-        contributions: Iterable[Contribution] = parcel.contributions
+        contributions: Iterable[Contribution] = parcel.rows()
+        taken = len(parcel)
         if others:
-            strange = [(others[one.correlation], one) for one in contributions if one.correlation in others]
+            strange = [(others[one.correlation], one) for one in parcel.contributions if one.correlation in others]
             self._waiting.extend(strange)
             counts["unknown"] += len(strange)
-            contributions = [one for one in contributions if one.correlation not in others]
+            taken -= len(strange)
+            contributions = [one for one in parcel.contributions if one.correlation not in others]
         correlator = self._correlator
         late, behind = correlator.late, sum(fold.behind for fold in correlator.folds.values())
         verdicts = correlator.feed(contributions)
-        counts["taken"] += sum(1 for _ in contributions)
+        counts["taken"] += taken
         counts["late"] += correlator.late - late
         counts["behind"] += sum(fold.behind for fold in correlator.folds.values()) - behind
         return verdicts

@@ -5,7 +5,9 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
+import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -58,6 +60,39 @@ def test_marks_come_back_as_they_were() -> None:
     assert list(marks.lanes()) == ["log/raw/0", "log/raw/1"]
 
 
+def broken(**columns: Any) -> bytes:
+    """A parcel of one contribution, whole but for these columns."""
+    whole = dict(rule=[0], group=["g"], time=[1], lane=[0], offset=[1], value=[1], late=[False], activity=[""])
+    whole |= {"provider": [0], "about": [0]} | columns
+    said = {"v": 1, "rules": [["a", "r"]], "lanes": ["l"], "abouts": [["", "", "", [], ["", "", "", 0], ""]]}
+    return orjson.dumps(said | {"columns": list(whole.values())})
+
+
+BROKEN: list[dict[str, Any]] = [
+    {"rule": [1]},
+    {"rule": [-1]},
+    {"group": [1]},
+    {"group": ["g", "h"]},
+    {"time": [1e300]},
+    {"time": [1 << 60]},
+    {"time": ["1"]},
+    {"time": 5},
+    {"lane": [7]},
+    {"offset": [-1]},
+    {"offset": [1 << 44]},
+    {"value": [1.5]},
+    {"value": [1 << 63]},
+    {"activity": [None]},
+    {"provider": [-1]},
+    {"about": [1]},
+    {"about": []},
+]
+
+
+def test_the_parcel_that_the_broken_ones_are_made_of_is_whole() -> None:
+    assert len(read(broken()).contributions) == 1  # type: ignore[union-attr] # it is a parcel
+
+
 @pytest.mark.parametrize(
     "value",
     [
@@ -69,11 +104,7 @@ def test_marks_come_back_as_they_were() -> None:
         b'{"v":2}',
         b'{"v":1,"read":{"a":"x"},"topics":{},"lateness":1}',
         b'{"v":1,"read":{},"topics":{"a":1},"lateness":1}',
-        b'{"v":1,"rules":[["a","r"]],"lanes":["l"],"abouts":[],"rows":[[0,"g",1,0,1,1,0,"",0,0]]}',
-        b'{"v":1,"rules":[["a","r"]],"lanes":["l"],"abouts":[["","","",[],["","","",0],""]],"rows":[[0,1,1,0,1,1,0,"",0,0]]}',
-        b'{"v":1,"rules":[["a","r"]],"lanes":["l"],"abouts":[["","","",[],["","","",0],""]],"rows":[[0,"g",true,0,1,1,0,"",0,0]]}',
-        b'{"v":1,"rules":[["a","r"]],"lanes":["l"],"abouts":[["","","",[],["","","",0],""]],"rows":[[0,"g",1,0,-1,1,0,"",0,0]]}',
-        b'{"v":1,"rules":[["a","r"]],"lanes":["l"],"abouts":[["","","",[],["","","",0],""]],"rows":[[0,"g",1e300,0,1,1,0,"",0,0]]}',
+        *(broken(**columns) for columns in BROKEN),
     ],
 )
 def test_what_is_neither_parcel_nor_marks_is_refused_whatever_it_is(value: bytes | None) -> None:
@@ -123,9 +154,17 @@ def test_final_results_are_those_of_the_plain_evaluator_and_the_same_after_every
     assert run(rules, records, chance) == said
 
 
+def one_by_one(*contributions: Contribution, revision: str = "r1") -> Parcel:
+    """A parcel as a partition reads it."""
+    (value,) = packed(contributions, dict.fromkeys({one.correlation for one in contributions}, revision))
+    parcel = read(value)
+    assert isinstance(parcel, Parcel)
+    return parcel
+
+
 def test_a_lane_of_which_nobody_has_told_holds_the_watermark_back() -> None:
     state = PartitionState(in_force(COUNT))
-    state.take(Parcel({"corr": "r1"}, [at(n * SECOND, n) for n in range(3)]))
+    state.take(one_by_one(*[at(n * SECOND, n) for n in range(3)], revision="r1"))
     late = T0 + 10 * MINUTE
     assert state.take(Marks({"log/raw/0": late, "log/raw/1": late}, TOPICS, LATENESS)) == []
     assert state.watermark < 0
@@ -144,7 +183,9 @@ def test_a_lane_that_is_no_more_holds_nothing_back() -> None:
 
 def test_an_episode_is_told_with_what_is_known_of_its_first_record() -> None:
     state = PartitionState(in_force(COUNT))
-    said = state.take(Parcel({"corr": "r1"}, [at(n * SECOND, n, about=ABOUT._replace(user=f"u{n}")) for n in range(3)]))
+    said = state.take(
+        one_by_one(*[at(n * SECOND, n, about=ABOUT._replace(user=f"u{n}")) for n in range(3)], revision="r1")
+    )
     assert [verdict.about for verdict in said] == [ABOUT._replace(user="u0")]
     again = PartitionState(in_force(COUNT))
     again.restore(state.dump())
@@ -156,23 +197,23 @@ def test_a_changed_set_keeps_what_is_the_same_and_begins_with_what_waited_for_it
     other = replace(COUNT, id="other", revision="r1")
     state = PartitionState(in_force(COUNT))
     two = [at(n * SECOND, n) for n in range(2)]
-    assert state.take(Parcel({"corr": "r1"}, two)) == []
+    assert state.take(one_by_one(*two)) == []
     new = [one._replace(correlation="other") for one in two]
-    assert state.take(Parcel({"other": "r1"}, [*new, new[0]._replace(offset=9, time=T0 + 5)])) == []
+    assert state.take(one_by_one(*[*new, new[0]._replace(offset=9, time=T0 + 5)], revision="r1")) == []
     assert state.counts["unknown"] == 3
 
     state, said = state.under(in_force(COUNT, other))
     assert [(verdict.state, verdict.correlation) for verdict in said] == [("provisional", "other")]
     assert state.counts["unknown"] == 0
-    said = state.take(Parcel({"corr": "r1"}, [at(2 * SECOND, 2)]))
+    said = state.take(one_by_one(*[at(2 * SECOND, 2)], revision="r1"))
     assert [(verdict.state, verdict.correlation) for verdict in said] == [("provisional", "corr")]
 
 
 def test_contributions_of_another_revision_are_not_mixed_in() -> None:
     """Another `group-by` makes other groups of the same records."""
     state = PartitionState(in_force(COUNT))
-    state.take(Parcel({"corr": "r1"}, [at(0, 0), at(SECOND, 1)]))
-    assert state.take(Parcel({"corr": "r2"}, [at(2 * SECOND, 2)])) == []
+    state.take(one_by_one(*[at(0, 0), at(SECOND, 1)], revision="r1"))
+    assert state.take(one_by_one(*[at(2 * SECOND, 2)], revision="r2")) == []
     changed = replace(COUNT, revision="r2")
     state, said = state.under(in_force(changed))
     assert said == []
