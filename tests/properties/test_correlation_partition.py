@@ -62,8 +62,8 @@ def test_marks_come_back_as_they_were() -> None:
 
 def broken(**columns: Any) -> bytes:
     """A parcel of one contribution, whole but for these columns."""
-    whole = dict(rule=[0], group=["g"], time=[1], lane=[0], offset=[1], value=[1], late=[False], activity=[""])
-    whole |= {"provider": [0], "about": [0]} | columns
+    whole: dict[str, Any] = {"rule": [0], "group": ["g"], "time": [1], "lane": [0], "offset": [1], "value": [1]}
+    whole |= {"late": [False], "activity": [""], "provider": [0], "about": [0]} | columns
     said = {"v": 1, "rules": [["a", "r"]], "lanes": ["l"], "abouts": [["", "", "", [], ["", "", "", 0], ""]]}
     return orjson.dumps(said | {"columns": list(whole.values())})
 
@@ -164,7 +164,7 @@ def one_by_one(*contributions: Contribution, revision: str = "r1") -> Parcel:
 
 def test_a_lane_of_which_nobody_has_told_holds_the_watermark_back() -> None:
     state = PartitionState(in_force(COUNT))
-    state.take(one_by_one(*[at(n * SECOND, n) for n in range(3)], revision="r1"))
+    state.take(one_by_one(*[at(n * SECOND, n) for n in range(3)]))
     late = T0 + 10 * MINUTE
     assert state.take(Marks({"log/raw/0": late, "log/raw/1": late}, TOPICS, LATENESS)) == []
     assert state.watermark < 0
@@ -199,20 +199,20 @@ def test_a_changed_set_keeps_what_is_the_same_and_begins_with_what_waited_for_it
     two = [at(n * SECOND, n) for n in range(2)]
     assert state.take(one_by_one(*two)) == []
     new = [one._replace(correlation="other") for one in two]
-    assert state.take(one_by_one(*[*new, new[0]._replace(offset=9, time=T0 + 5)], revision="r1")) == []
+    assert state.take(one_by_one(*[*new, new[0]._replace(offset=9, time=T0 + 5)])) == []
     assert state.counts["unknown"] == 3
 
     state, said = state.under(in_force(COUNT, other))
     assert [(verdict.state, verdict.correlation) for verdict in said] == [("provisional", "other")]
     assert state.counts["unknown"] == 0
-    said = state.take(one_by_one(*[at(2 * SECOND, 2)], revision="r1"))
+    said = state.take(one_by_one(*[at(2 * SECOND, 2)]))
     assert [(verdict.state, verdict.correlation) for verdict in said] == [("provisional", "corr")]
 
 
 def test_contributions_of_another_revision_are_not_mixed_in() -> None:
     """Another `group-by` makes other groups of the same records."""
     state = PartitionState(in_force(COUNT))
-    state.take(one_by_one(*[at(0, 0), at(SECOND, 1)], revision="r1"))
+    state.take(one_by_one(*[at(0, 0), at(SECOND, 1)]))
     assert state.take(one_by_one(*[at(2 * SECOND, 2)], revision="r2")) == []
     changed = replace(COUNT, revision="r2")
     state, said = state.under(in_force(changed))
