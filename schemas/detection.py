@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-import orjson
 from pydantic import BaseModel, ConfigDict, Field
 
 from schemas.identity import Origin, detection_id, long_hash
@@ -80,7 +79,7 @@ class Detection(BaseModel):
 
     def to_bytes(self) -> bytes:
         """The record's value on `detections`."""
-        return orjson.dumps(self.model_dump(mode="json"), option=orjson.OPT_SORT_KEYS)
+        return self.model_dump_json().encode()
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Detection:

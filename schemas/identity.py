@@ -42,9 +42,6 @@ def detection_id(origin: Origin, subject: str) -> str:
 
 
 def _hash(size: int, parts: tuple[str | int, ...]) -> str:
-    digest = hashlib.blake2b(digest_size=size)
-    for part in parts:
-        data = str(part).encode()
-        digest.update(len(data).to_bytes(4, "big"))
-        digest.update(data)
-    return digest.hexdigest()
+    pieces = [str(part).encode() for part in parts]
+    data = b"".join([len(piece).to_bytes(4, "big") + piece for piece in pieces])
+    return hashlib.blake2b(data, digest_size=size).hexdigest()

@@ -13,7 +13,8 @@ from schemas.event import Source
 from schemas.event_list import Claim, EventList, Item, SourceClaim, tag
 from schemas.severity import Severity
 
-#: Distinct (rule, level, source) triples remembered; a rule set of 4,000 over a few sources each stays well below.
+#: Distinct (rule, level, source) triples remembered; a rule set of 4,000 over a few sources each stays well below. And
+#: findings: many detections belong to one.
 REMEMBERED = 1 << 15
 
 
@@ -24,6 +25,7 @@ class Attribution:
         self.event_list = event_list
         self.revision = event_list.revision
         self._item = lru_cache(maxsize=REMEMBERED)(self._first_that_claims)
+        self._ref = lru_cache(maxsize=REMEMBERED)(self._finding)
 
     def attribute(
         self,
@@ -48,16 +50,12 @@ class Attribution:
         item = self._item(kind, subject, tuple(tags), level, source._replace(event_id=0), retrospective, indicator_type)
         if item is None:
             return None
-        entity = entity_of(item, entities, source, topic)
         window = item.window_seconds * 1000
-        start = time_ms // window * window
-        return FindingRef(
-            id=finding_id(item.id, entity, start),
-            item=item.id,
-            entity=entity,
-            window_start=start,
-            event_list=self.revision,
-        )
+        return self._ref(item.id, entity_of(item, entities, source, topic), time_ms // window * window)
+
+    def _finding(self, item: str, entity: str, start: int) -> FindingRef:
+        found = finding_id(item, entity, start)
+        return FindingRef(id=found, item=item, entity=entity, window_start=start, event_list=self.revision)
 
     def _first_that_claims(
         self,
