@@ -75,7 +75,7 @@ def kept(rules: LoadedRules, stages: Stages, least: Stage, zone: ZoneInfo) -> Lo
     if len(stay) == len(rules.rules) and len(correlated) == len(rules.correlations.ordered):
         return rules
     correlations, unresolved = resolve(stay, correlated)
-    engine = Engine(stay, zone)
+    engine = Engine(stay, zone, shelf=rules.engine.shelf)
     return replace(
         rules,
         engine=engine,

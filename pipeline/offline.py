@@ -6,7 +6,6 @@ time at which the file was last written does.
 
 from __future__ import annotations
 
-import gc
 import multiprocessing
 import os
 from collections import deque
@@ -16,7 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from pipeline import recordings
+from pipeline import memory, recordings
 from pipeline.parsers import Reader, Reading
 from pipeline.settings import Settings
 from schemas.detection import Detection
@@ -101,8 +100,7 @@ def read(reader: Reader, topic: str, lines: recordings.Lines, near_ms: int) -> R
 def detect(judge: Judge, files: Sequence[str], jobs: int) -> Iterator[Judged]:
     """Judge files in order, on `jobs` processes. Raises RefusedError for a file that cannot be read."""
     # What was loaded lives to the end: the collector need not look at a million objects again and again.
-    gc.collect()
-    gc.freeze()
+    memory.collect_seldom()
     parts = ((name, lines, near_ms(name)) for name in files for lines in recordings.read(name))
     if jobs == 1:
         yield from (judge(*part) for part in parts)

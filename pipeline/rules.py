@@ -30,6 +30,7 @@ from detectors.sigma.placeholders import Waiting
 from detectors.sigma.routing import carried
 from detectors.sigma.rule import NODES_VERSION, LogSource, Refusal, Rule
 from detectors.sigma.suppress import NO_SUPPRESSIONS, Suppressions
+from pipeline.shelf import shelf
 from pipeline.tuning import NO_TUNING, Change, Tuning, tune
 from schemas.errors import RefusedError
 from schemas.severity import Severity
@@ -116,7 +117,7 @@ def check_rules(
     tuned = tune(loaded, tuning, zone)
     rules = tuned.rules
     correlations, unresolved = resolve(rules, [each for file in loaded for each in file.correlations])
-    engine = Engine(rules, zone)
+    engine = Engine(rules, zone, shelf=shelf(cache_dir))
     return LoadedRules(
         engine=engine,
         rules=engine.rules,

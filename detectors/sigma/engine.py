@@ -1,7 +1,9 @@
 """Events in, matches out: the rules of each event's route, narrowed by the prefilter, then decided by the rule itself.
 
-    event ── source ── route: its rules, compiled when first seen ─┬─ without a witness ───────────┐
-                         └─ scanner, per form of bytes ── hits ────┴─ candidates ── predicate ── RuleMatch
+    event ── source ── route: its rules, planned when first seen ─┬─ without a witness ───────────┐
+                         └─ scanner, per form of bytes ── hits ───┴─ candidates ── predicate ── RuleMatch
+
+A rule's predicate is made when a record first is a candidate: of thousands most never are.
 
 No I/O and no clock. `match_plain` evaluates every rule of the log source and is what `match` must equal.
 """
@@ -21,9 +23,11 @@ from detectors.sigma.compile import Compiler, matched
 from detectors.sigma.fields import View
 from detectors.sigma.mapping import NO_NAMES, Names
 from detectors.sigma.predicates import Predicate
-from detectors.sigma.prefilter import Form, Scanner, decoded, scanned, witness
-from detectors.sigma.routing import Entry, Index, event_ids
-from detectors.sigma.rule import NODES_VERSION, Node, Rule
+from detectors.sigma.plan import NEVER, Needs, key, met, needs, packed, unpacked
+from detectors.sigma.prefilter import Form, Scanner, Witness, decoded, scanned
+from detectors.sigma.routing import Entry, Index
+from detectors.sigma.rule import NODES_VERSION, Rule
+from detectors.sigma.shelf import Shelf
 from detectors.sigma.tally import Tally
 from schemas.event import Event, Source
 from schemas.field_mapping import FieldMapping
@@ -53,25 +57,29 @@ class RuleMatch:
     names: Names = field(default_factory=lambda: NO_NAMES)
 
 
-class _Routed(NamedTuple):
-    """One rule of a route, ready."""
+class _Routed:
+    """One rule for one provider's names, shared by the routes it is in. `test` is None until it is first asked."""
 
-    entry: Entry
-    mapping: FieldMapping | None
-    test: Predicate
+    __slots__ = ("entry", "mapping", "test")
+
+    def __init__(self, entry: Entry, mapping: FieldMapping | None) -> None:
+        self.entry = entry
+        self.mapping = mapping
+        self.test: Predicate | None = None
 
 
 class _Route:
     """The rules that events of some sources can match. Sources with the same rules share one."""
 
-    def __init__(self, routed: list[_Routed], witnesses: list[frozenset[str] | None]) -> None:
+    def __init__(self, routed: list[_Routed], witnesses: Iterable[Witness | None], shelf: Shelf | None) -> None:
         self.routed = routed
+        self._shelf = shelf
         owners: dict[str, list[int]] = {}
         always = []
         for position, literals in enumerate(witnesses):
             if literals is None:
                 always.append(position)
-            for text in literals or ():
+            for text in sorted(literals or ()):
                 owners.setdefault(text, []).append(position)
         self._owners = {text: tuple(positions) for text, positions in owners.items()}
         # Even for one rule: a scan costs 1 µs of a record, a keyword looked for in all its values 15.
@@ -92,7 +100,7 @@ class _Route:
         """The database for one form of bytes, built when first needed."""
         found = self._scanners.get(form)
         if found is None:
-            found = self._scanners[form] = Scanner(self._owners, form)
+            found = self._scanners[form] = Scanner(self._owners, form, self._shelf)
         return found
 
     def candidates(self, events: Sequence[Event]) -> dict[int, set[int]]:
@@ -113,13 +121,18 @@ class Engine:
     """A set of rules over events. One `match` runs at a time, whatever the number of threads."""
 
     def __init__(
-        self, rules: Sequence[Rule], zone: tzinfo = UTC, wrap: Callable[[int, Predicate], Predicate] | None = None
+        self,
+        rules: Sequence[Rule],
+        zone: tzinfo = UTC,
+        wrap: Callable[[int, Predicate], Predicate] | None = None,
+        shelf: Shelf | None = None,
     ) -> None:
         """`zone`: the bank's time zone, for the modifiers `minute` to `year`. `wrap` is given each rule's number and
-        function and returns what is called in its place: to measure it."""
+        function and returns what is called in its place: to measure it. `shelf` keeps routes for the next process."""
         self.rules = tuple(rules)
         self.tally = Tally()
         self._wrap = wrap
+        self.shelf = shelf
         self._turn = 0
         self.revision = long_hash("rules", NODES_VERSION, *(f"{rule.id}={rule.revision}" for rule in self.rules))
         """Changes with any rule, and with what the engine makes of them."""
@@ -127,7 +140,8 @@ class Engine:
         self._compiler = Compiler(zone)
         self._sources: dict[tuple[Source, FieldMapping | None], _Route] = {}
         self._routes: dict[tuple[_Key, ...], _Route] = {}
-        self._ready: dict[_Key, tuple[_Routed, frozenset[str] | None, frozenset[int] | None]] = {}
+        self._ones: dict[_Key, _Routed] = {}
+        self._needs: dict[_Key, Needs] = {}
         self._lock = Lock()
 
     def match(self, events: Sequence[Event]) -> list[RuleMatch]:
@@ -145,8 +159,8 @@ class Engine:
         """The same for one event by evaluating every rule of its log source, without prefilter and pruning."""
         with self._lock:
             view, mapping = View(event.fields), event.format.mapping
-            plain = [self._compiled(entry, mapping)[0] for entry in self._index.entries(event.source)]
-            return [self._match(0, routed, view) for routed in plain if routed.test(view)]
+            plain = [self._one(entry, mapping) for entry in self._index.entries(event.source)]
+            return [self._match(0, one, view) for one in plain if (one.test or self._made(one))(view)]
 
     def seen(self) -> list[tuple[Source, FieldMapping | None, tuple[Form, ...]]]:
         """The sources met so far, each with its mapping and the forms of bytes that were scanned for it."""
@@ -158,7 +172,7 @@ class Engine:
         seen: Iterable[tuple[Source, FieldMapping | None, tuple[Form, ...]]],
         pause: Callable[[], None] = lambda: None,
     ) -> None:
-        """Compile what these sources need before their events come: seconds of work, which a stream would wait for.
+        """Make the routes that these sources need before their events come: work that a stream would wait for.
 
         `pause` is called between two rules, so that whoever prepares beside a stream can leave it the processor.
         """
@@ -209,15 +223,15 @@ class Engine:
             route.seen += len(places)
             route.tried.update(chain.from_iterable(candidates.values()))
         routed, always = route.routed, route.always
-        for at in range(len(places)) if always else sorted(candidates):
-            positions = candidates.get(at)
+        for number in range(len(places)) if always else sorted(candidates):
+            positions = candidates.get(number)
             order = always if positions is None else sorted(positions.union(always))
-            view = View(events[places[at]].fields)
+            view = View(events[places[number]].fields)
             try:
-                hits = [position for position in order if routed[position].test(view)]
+                hits = [at for at in order if ((one := routed[at]).test or self._made(one))(view)]
             except Exception:  # one rule's fault, whichever: asked one by one it costs that rule alone
                 hits = self._singly(routed, order, view)
-            found += [self._match(places[at], routed[position], view) for position in hits]
+            found += [self._match(places[number], routed[at], view) for at in hits]
 
     def _singly(self, routed: list[_Routed], order: Iterable[int], view: View) -> list[int]:
         """The same when a rule has raised: the others decide, that one is counted, and off when it does so often."""
@@ -225,13 +239,13 @@ class Engine:
         for position in order:
             one = routed[position]
             try:
-                if one.test(view):
+                if (one.test or self._made(one))(view):
                     hits.append(position)
             except Exception as error:
                 number = one.entry.rule
                 self.tally.fail(number, self.rules[number].id, error)
                 if self.tally.off(number):
-                    routed[position] = one._replace(test=_never)
+                    one.test = _never
         return hits
 
     def _match(self, place: int, routed: _Routed, view: View) -> RuleMatch:
@@ -257,43 +271,61 @@ class Engine:
         return found
 
     def _routed(self, source: Source, mapping: FieldMapping | None, pause: Callable[[], None]) -> _Route:
-        """The route of a source; rules that demand another event id are none of it."""
-        ready = []
-        for entry in self._index.entries(source):
-            known = self._compiled(entry, mapping, pause)
-            demanded = known[2]
-            if demanded is None or not source.event_id or source.product != "windows" or source.event_id in demanded:
-                ready.append(((entry.rule, entry.number, mapping), known))
-        signature = tuple(key for key, _ in ready)
+        """The route of a source; sources with the same rules share it."""
+        entries = self._index.entries(source)
+        needed = self._needed(entries, mapping, pause)
+        ones = [(entry, need.witness) for entry, need in zip(entries, needed, strict=True) if met(need, source)]
+        signature = tuple((entry.rule, entry.number, mapping) for entry, _ in ones)
         route = self._routes.get(signature)
         if route is None:
-            route = self._routes[signature] = _Route([known[0] for _, known in ready], [known[1] for _, known in ready])
+            routed = [self._one(entry, mapping) for entry, _ in ones]
+            route = self._routes[signature] = _Route(routed, (witness for _, witness in ones), self.shelf)
         return route
 
-    def _compiled(
-        self, entry: Entry, mapping: FieldMapping | None, pause: Callable[[], None] = lambda: None
-    ) -> tuple[_Routed, frozenset[str] | None, frozenset[int] | None]:
-        """A rule for one provider's names, made once."""
-        key = (entry.rule, entry.number, mapping)
-        known = self._ready.get(key)
-        if known is None:
-            known = self._ready[key] = self._prepared(entry, mapping)
-            pause()
-        return known
+    def _needed(self, entries: list[Entry], mapping: FieldMapping | None, pause: Callable[[], None]) -> list[Needs]:
+        """What these rules need, each worked out once: by an earlier process, where it left it on the shelf."""
+        numbers = [(entry.rule, entry.number, mapping) for entry in entries]
+        if any(number not in self._needs for number in numbers):
+            named = key(self.rules, entries, mapping) if self.shelf else b""
+            kept = self.shelf.get(named) if self.shelf else None
+            if kept is not None:
+                self._needs.update(zip(numbers, unpacked(kept), strict=True))
+            else:
+                for entry, number in zip(entries, numbers, strict=True):
+                    if number not in self._needs:
+                        self._needs[number] = self._worked_out(entry, mapping)
+                        pause()
+            if self.shelf and kept is None and not self.tally.failed:
+                self.shelf.put(named, packed(self._needs[number] for number in numbers))
+        return [self._needs[number] for number in numbers]
 
-    def _prepared(
-        self, entry: Entry, mapping: FieldMapping | None
-    ) -> tuple[_Routed, frozenset[str] | None, frozenset[int] | None]:
+    def _worked_out(self, entry: Entry, mapping: FieldMapping | None) -> Needs:
         rule = self.rules[entry.rule]
         try:
-            tree: Node = entry.tree(rule, mapping)
-            test: Predicate = self._compiler.condition(tree)
-            literals, demanded = witness(tree), event_ids(tree)
+            return needs(rule, entry, mapping)
         except Exception as error:  # it was checked when it was loaded; the stream does not stop for it
             self.tally.fail(entry.rule, rule.id, error, for_good=True)
-            return _Routed(entry, mapping, _never), frozenset(), None
-        test = self._wrap(entry.rule, test) if self._wrap else test
-        return _Routed(entry, mapping, test), literals, demanded
+            return NEVER
+
+    def _one(self, entry: Entry, mapping: FieldMapping | None) -> _Routed:
+        about = (entry.rule, entry.number, mapping)
+        one = self._ones.get(about)
+        if one is None:
+            one = self._ones[about] = _Routed(entry, mapping)
+        return one
+
+    def _made(self, one: _Routed) -> Predicate:
+        """A rule's function, compiled at its first candidate."""
+        entry, rule = one.entry, self.rules[one.entry.rule]
+        try:
+            test = self._compiler.condition(entry.tree(rule, one.mapping))
+        except Exception as error:  # as above
+            self.tally.fail(entry.rule, rule.id, error, for_good=True)
+            test = _never
+        else:
+            test = self._wrap(entry.rule, test) if self._wrap else test
+        one.test = test
+        return test
 
 
 def _never(_view: View) -> bool:

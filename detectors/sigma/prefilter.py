@@ -16,9 +16,11 @@ lost:
 
 from __future__ import annotations
 
+import hashlib
 import re
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from functools import lru_cache
 from itertools import accumulate, product
 from typing import Any, Final, Literal
@@ -29,6 +31,7 @@ import orjson
 from detectors.sigma.fields import View, fold, pick, variants
 from detectors.sigma.patterns import required
 from detectors.sigma.rule import Node
+from detectors.sigma.shelf import Shelf
 from schemas.event import Event
 
 Form = Literal["json", "text"]
@@ -187,33 +190,55 @@ def has_escape(record: bytes) -> bool:
     return False
 
 
+def _database(texts: list[str], form: Form, shelf: Shelf | None) -> Any:
+    """The literals by their numbers, and after the last one what makes a record doubtful."""
+    key = b"database" + hashlib.blake2b(orjson.dumps([form, texts]), digest_size=16).digest()
+    kept = shelf.get(key) if shelf is not None else None
+    if kept is not None:
+        with suppress(hyperscan.error):  # of another version or kind of processor
+            found = hyperscan.loadb(kept, hyperscan.HS_MODE_BLOCK)
+            found.scratch = hyperscan.Scratch(found)
+            return found
+    made = _compiled(texts, form)
+    if shelf is not None:
+        shelf.put(key, hyperscan.dumpb(made))
+    return made
+
+
+def _compiled(texts: list[str], form: Form) -> Any:
+    expressions: list[bytes] = []
+    flags: list[int] = []
+    ids: list[int] = []
+    for number, text in enumerate(texts):
+        for spelt, caseless in spellings(text, form):
+            expressions.append(spelt)
+            flags.append(hyperscan.HS_FLAG_CASELESS if caseless else 0)
+            ids.append(number)
+    doubts = (*_LETTERS, *(_ESCAPES if form == "json" else ()))
+    expressions += doubts
+    flags += [0] * len(doubts)
+    ids += [len(texts)] * len(doubts)
+    database = hyperscan.Database(mode=hyperscan.HS_MODE_BLOCK)
+    database.compile(expressions=expressions, ids=ids, elements=len(ids), flags=flags, literal=True)
+    return database
+
+
 #: Bytes joined for one pass; bounds the copy.
 CHUNK: Final = 4 << 20
 
 
 class Scanner:
-    """One Hyperscan database: the literals of one route in one form, and whose they are. For one thread at a time."""
+    """One Hyperscan database: the literals of one route in one form, and whose they are. For one thread at a time.
 
-    def __init__(self, owners: dict[str, tuple[int, ...]], form: Form) -> None:
-        self._owners: list[tuple[int, ...]] = []
+    `shelf`: where databases are kept; one from there needs no compiling.
+    """
+
+    def __init__(self, owners: dict[str, tuple[int, ...]], form: Form, shelf: Shelf | None = None) -> None:
+        self._owners = list(owners.values())
         self._hits: list[tuple[int, int]] = []
         self._form = form
-        expressions: list[bytes] = []
-        flags: list[int] = []
-        ids: list[int] = []
-        doubts = (*_LETTERS, *(_ESCAPES if form == "json" else ()))
-        for text, owned in owners.items():
-            for spelt, caseless in spellings(text, form):
-                expressions.append(spelt)
-                flags.append(hyperscan.HS_FLAG_CASELESS if caseless else 0)
-                ids.append(len(self._owners))
-            self._owners.append(owned)
         self._doubt = len(self._owners)
-        expressions += doubts
-        flags += [0] * len(doubts)
-        ids += [self._doubt] * len(doubts)
-        database = hyperscan.Database(mode=hyperscan.HS_MODE_BLOCK)
-        database.compile(expressions=expressions, ids=ids, elements=len(ids), flags=flags, literal=True)
+        database = _database(list(owners), form, shelf)
         self._scan: Callable[..., Any] = database.scan
         self.size: int = database.size()
         found = self._hits.append

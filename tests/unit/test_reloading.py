@@ -226,9 +226,9 @@ def test_a_set_that_floods_is_rolled_back_and_not_tried_again_until_the_files_ch
 def test_a_set_whose_rules_raise_is_rolled_back_and_one_rule_that_raises_is_not_enough(scene: Scene) -> None:
     def spoil(engine: Engine, number: int) -> None:
         for route in engine._routes.values():
-            for position, one in enumerate(route.routed):
+            for one in route.routed:
                 if one.entry.rule == number:
-                    route.routed[position] = one._replace(test=lambda view: 1 / 0 > 0)
+                    one.test = lambda view: 1 / 0 > 0
 
     async def run() -> None:
         reloading = await scene.start()
