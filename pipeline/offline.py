@@ -10,7 +10,7 @@ import multiprocessing
 import os
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -28,6 +28,8 @@ if TYPE_CHECKING:  # `qorgan publish` reads times and needs no engine
 #: The state of the offline commands: what rules compile to.
 CACHE = Path("~/.cache/qorgan").expanduser()
 LOG = "file"
+Part = tuple[str, recordings.Lines, int]
+"""A file's name, some of its lines, and when it was last written, in milliseconds UTC."""
 NO_TIME = -1
 #: Bytes of files, as they lie there, that are worth one more process.
 WORTH_BYTES = 64 << 20
@@ -103,7 +105,8 @@ def detect(judge: Judge, files: Sequence[str], jobs: int) -> Iterator[Judged]:
     memory.collect_seldom()
     parts = ((name, lines, near_ms(name)) for name in files for lines in recordings.read(name))
     if jobs == 1:
-        yield from (judge(*part) for part in parts)
+        # Who reads a pipe ahead could not be interrupted while nothing comes.
+        yield from (judge(*part) for part in (_ahead(parts) if all(map(os.path.isfile, files)) else parts))
         return
     # Forked, so that compiled rules are shared and not loaded again; nothing here has started a thread yet.
     global _judge
@@ -116,6 +119,15 @@ def detect(judge: Judge, files: Sequence[str], jobs: int) -> Iterator[Judged]:
                 yield ahead.popleft().result()
         while ahead:
             yield ahead.popleft().result()
+
+
+def _ahead(parts: Iterator[Part]) -> Iterator[Part]:
+    """The same parts, the next one read and unpacked by a thread while one is judged: that needs no interpreter."""
+    with ThreadPoolExecutor(1) as reading:
+        coming = reading.submit(next, parts, None)
+        while (part := coming.result()) is not None:
+            coming = reading.submit(next, parts, None)
+            yield part
 
 
 def correlated(judged: Iterable[Judged], gathering: Gathering) -> Iterator[Judged]:
