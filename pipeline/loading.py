@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from detectors.correlation.resolve import resolve
@@ -17,13 +18,15 @@ from pipeline.correlating import Correlating
 from pipeline.detecting import DetectionSet
 from pipeline.event_list import load_event_list
 from pipeline.indicators import LoadedIndicators, load_indicators
-from pipeline.metrics import Metrics
 from pipeline.rules import LoadedRules, load_rules
 from pipeline.settings import Settings
 from pipeline.stages import Stage, Stages, load_stages
 from pipeline.tuning import read_tuning
 from schemas.errors import RefusedError
 from schemas.event_list import EventList
+
+if TYPE_CHECKING:  # `qorgan detect` counts nothing
+    from pipeline.metrics import Metrics
 
 
 @dataclass(frozen=True, slots=True)

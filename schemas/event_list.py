@@ -138,8 +138,8 @@ class EventList(_Frozen):
         Raises RefusedError with file, line, path and reason of every fault.
         """
         try:
-            node = yaml.compose(text, Loader=yaml.SafeLoader)
-            document = yaml.load(text, Loader=_StrictLoader)  # noqa: S506 a SafeLoader that refuses double keys
+            node = yaml.compose(text, Loader=yaml.CSafeLoader)
+            document = yaml.load(text, Loader=_StrictLoader)  # noqa: S506 a CSafeLoader that refuses double keys
         except yaml.YAMLError as error:
             raise RefusedError(f"{name}{_where(error)}: the event list is not readable YAML.") from None
         if not isinstance(document, dict):
@@ -191,7 +191,7 @@ def _unlisted(item_id: str, level: str, revision: str) -> ItemFacts:
     )
 
 
-class _StrictLoader(yaml.SafeLoader):
+class _StrictLoader(yaml.CSafeLoader):
     """YAML lets the last of two equal keys win; in a list that carries duties this would hide one of them."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
