@@ -182,7 +182,7 @@ class _Folded(dict[str, Texts]):
 class View:
     """One event as predicates see it."""
 
-    __slots__ = ("_page", "_words", "fields", "folded", "plain")
+    __slots__ = ("_folded", "_page", "_words", "fields", "folded", "plain", "read")
 
     def __init__(self, fields: Mapping[str, Any]) -> None:
         self.fields = fields
@@ -190,8 +190,11 @@ class View:
         self.plain.fields = fields
         self.folded = _Folded()
         self.folded.plain = self.plain
+        self.read: dict[Any, View] = {}
+        """What was read of the event for `via`, by what was asked."""
         self._words: list[str] | None = None
         self._page: str | None = None
+        self._folded = ""
 
     def words(self, cased: bool) -> list[str]:
         """Every scalar of the event as text, for keywords; folded unless `cased`."""
@@ -203,4 +206,5 @@ class View:
         """The words, one a line: one look instead of thirty."""
         if self._page is None:
             self._page = "\n".join(self.words(cased=True))
-        return self._page if cased else fold(self._page)
+            self._folded = fold(self._page)
+        return self._page if cased else self._folded
