@@ -9,9 +9,9 @@ functions are the same look-ups for whatever else a field may be.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import tzinfo
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import orjson
 
@@ -49,6 +49,12 @@ class Compiler:
             found = self._leaves[key] = predicate(node, self._zone)
         return found
 
+    def tested(self, tree: Node) -> Tested | Leaf:
+        """The tree with the functions of its leaves, for `matched`."""
+        if tree[0] in ("and", "or", "not"):
+            return [tree[0], *map(self.tested, tree[1:])]
+        return Leaf(tree, self.leaf(tree))
+
     def _source(self, node: Node, names: dict[str, Any]) -> str:
         kind = node[0]
         if kind == "not":
@@ -83,16 +89,27 @@ def _written(node: Node, number: int, names: dict[str, Any]) -> str:
     return f"({said} if (x := {texts_of_event}[n{number}]).__class__ is str else f{number}(v))"
 
 
-def matched(tree: Node, leaf: Callable[[Node], Predicate], view: View) -> dict[str, str]:
+class Leaf(NamedTuple):
+    """A leaf and its function."""
+
+    node: Node
+    test: Predicate
+
+
+Tested = list[Any]
+"""A tree of which each leaf is a `Leaf`."""
+
+
+def matched(tree: Tested | Leaf, view: View) -> dict[str, str]:
     """Field → value for the leaves that made the condition true; those under a `not` are none of them.
 
     At most MATCHED_FIELDS fields of MATCHED_BYTES bytes of UTF-8 each. A keyword is named by the field it stands in.
     """
     found: dict[str, str] = {}
-    for node in _true_leaves(tree, leaf, view):
+    for node, test in _true_leaves(tree, view):
         name = node[1]
         if name is None:
-            name, value = _keyword(node, leaf, view)
+            name, value = _keyword(test, view)
         else:
             value = _shown(pick(view.fields, name))
         if value is not None and name not in found:
@@ -102,22 +119,25 @@ def matched(tree: Node, leaf: Callable[[Node], Predicate], view: View) -> dict[s
     return found
 
 
-def _true_leaves(node: Node, leaf: Callable[[Node], Predicate], view: View) -> Iterator[Node]:
-    if node[0] in ("and", "or"):
-        for child in node[1:]:
+def _true_leaves(tree: Tested | Leaf, view: View) -> Iterator[Leaf]:
+    if isinstance(tree, Leaf):
+        if tree.test(view):
+            yield tree
+    elif tree[0] != "not":
+        for child in tree[1:]:
             # Of alternatives only those that hold; their parts would else name what matched nothing.
-            if node[0] == "and" or _holds(child, leaf, view):
-                yield from _true_leaves(child, leaf, view)
-    elif node[0] != "not" and leaf(node)(view):
-        yield node
+            if tree[0] == "and" or _holds(child, view):
+                yield from _true_leaves(child, view)
 
 
-def _holds(node: Node, leaf: Callable[[Node], Predicate], view: View) -> bool:
-    if node[0] == "and":
-        return all(_holds(child, leaf, view) for child in node[1:])
-    if node[0] == "or":
-        return any(_holds(child, leaf, view) for child in node[1:])
-    return not _holds(node[1], leaf, view) if node[0] == "not" else leaf(node)(view)
+def _holds(tree: Tested | Leaf, view: View) -> bool:
+    if isinstance(tree, Leaf):
+        return tree.test(view)
+    if tree[0] == "and":
+        return all(_holds(child, view) for child in tree[1:])
+    if tree[0] == "or":
+        return any(_holds(child, view) for child in tree[1:])
+    return not _holds(tree[1], view)
 
 
 def _shown(value: Any) -> str | None:
@@ -125,9 +145,8 @@ def _shown(value: Any) -> str | None:
     return ", ".join(texts) if texts else None
 
 
-def _keyword(node: Node, leaf: Callable[[Node], Predicate], view: View) -> tuple[str, str | None]:
+def _keyword(test: Predicate, view: View) -> tuple[str, str | None]:
     """The first top-level field that holds the keyword, and the text within it that does."""
-    test = leaf(node)
     for name, value in view.fields.items():
         for text in texts_of({name: value}):
             if test(View({name: text})):
@@ -135,4 +154,4 @@ def _keyword(node: Node, leaf: Callable[[Node], Predicate], view: View) -> tuple
     return "", None
 
 
-__all__ = ["Compiler", "matched"]
+__all__ = ["Compiler", "Leaf", "Tested", "matched"]

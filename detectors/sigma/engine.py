@@ -19,7 +19,7 @@ from threading import Lock
 from typing import Final, NamedTuple
 
 from detectors.sigma.activities import Activity, activity
-from detectors.sigma.compile import Compiler, matched
+from detectors.sigma.compile import Compiler, Leaf, Tested, matched
 from detectors.sigma.fields import View
 from detectors.sigma.mapping import NO_NAMES, Names
 from detectors.sigma.predicates import Predicate
@@ -58,14 +58,16 @@ class RuleMatch:
 
 
 class _Routed:
-    """One rule for one provider's names, shared by the routes it is in. `test` is None until it is first asked."""
+    """One rule for one provider's names, shared by the routes it is in. `test` is None until it is first asked, `tree`,
+    which tells what matched, until it first matches."""
 
-    __slots__ = ("entry", "mapping", "test")
+    __slots__ = ("entry", "mapping", "test", "tree")
 
     def __init__(self, entry: Entry, mapping: FieldMapping | None) -> None:
         self.entry = entry
         self.mapping = mapping
         self.test: Predicate | None = None
+        self.tree: Tested | Leaf | None = None
 
 
 class _Route:
@@ -248,16 +250,18 @@ class Engine:
                     one.test = _never
         return hits
 
-    def _match(self, place: int, routed: _Routed, view: View) -> RuleMatch:
-        entry = routed.entry
+    def _match(self, place: int, one: _Routed, view: View) -> RuleMatch:
+        entry = one.entry
         rule = self.rules[entry.rule]
         self.tally.hits[entry.rule] += 1
         try:
-            why = matched(entry.tree(rule, routed.mapping), self._compiler.leaf, view)
+            if one.tree is None:
+                one.tree = self._compiler.tested(entry.tree(rule, one.mapping))
+            why = matched(one.tree, view)
         except Exception as error:  # what is shown of a match must not undo it
             self.tally.fail(entry.rule, rule.id, error)
             why = {}
-        names = entry.names(rule, routed.mapping)
+        names = entry.names(rule, one.mapping)
         told = activity(entry.category(rule), entry.number, view.fields, names)
         return RuleMatch(place, rule, why, told, names)
 

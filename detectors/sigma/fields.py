@@ -173,8 +173,15 @@ class _Folded(dict[str, Texts]):
     plain: _Plain
 
     def __missing__(self, name: str) -> Texts:
-        value = self.plain[name]
-        found = fold(value) if value.__class__ is str else tuple(map(fold, value))
+        # A text under its own name, as most are, without the steps between.
+        value = self.plain.fields.get(name)
+        if value.__class__ is not str:
+            value = self.plain[name]
+        found: Texts
+        if value.__class__ is str:
+            found = value.lower() if value.isascii() else fold(value)
+        else:
+            found = tuple(map(fold, value))
         self[name] = found
         return found
 
