@@ -16,14 +16,14 @@ from dataclasses import dataclass, field
 from datetime import UTC, tzinfo
 from itertools import chain
 from threading import Lock
-from typing import Final, NamedTuple
+from typing import Final
 
 from detectors.sigma.activities import Activity, activity
 from detectors.sigma.compile import Compiler, Leaf, Tested, matched
 from detectors.sigma.fields import View
 from detectors.sigma.mapping import NO_NAMES, Names
-from detectors.sigma.predicates import Predicate
 from detectors.sigma.plan import NEVER, Needs, key, met, needs, packed, unpacked
+from detectors.sigma.predicates import Predicate
 from detectors.sigma.prefilter import Form, Scanner, Witness, decoded, scanned
 from detectors.sigma.routing import Entry, Index
 from detectors.sigma.rule import NODES_VERSION, Rule
