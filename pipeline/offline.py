@@ -31,8 +31,11 @@ LOG = "file"
 Part = tuple[str, recordings.Lines, int]
 """A file's name, some of its lines, and when it was last written, in milliseconds UTC."""
 NO_TIME = -1
-#: Bytes of files, as they lie there, that are worth one more process.
-WORTH_BYTES = 64 << 20
+_PACKINGS = (".xz", ".gz", ".zst")
+#: Bytes of records that are worth one more process.
+WORTH_BYTES = 32 << 20
+#: How many times larger a packed file's records are, about: logs repeat themselves.
+PACKED = 20
 
 
 class Line(NamedTuple):
@@ -146,8 +149,8 @@ def near_ms(name: str) -> int:
 
 
 def processes(files: Sequence[str]) -> int:
-    """How many processes files are worth: each compiles its routes anew, which costs as much as judging some MB."""
-    known = sum(recordings.size(name) or 0 for name in files)
+    """How many processes files are worth: each makes its routes anew, which costs as much as judging some MB."""
+    known = sum((recordings.size(name) or 0) * (PACKED if name.endswith(_PACKINGS) else 1) for name in files)
     return min(len(os.sched_getaffinity(0)), 1 + known // WORTH_BYTES)
 
 
