@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from pipeline import memory, recordings
 from pipeline.parsers import Reader, Reading
 from pipeline.settings import Settings
+from schemas.dead_letter import DeadLetter
 from schemas.detection import Detection
 from schemas.event import RecordBatch
 
@@ -36,6 +37,8 @@ _PACKINGS = (".xz", ".gz", ".zst")
 WORTH_BYTES = 32 << 20
 #: How many times larger a packed file's records are, about: logs repeat themselves.
 PACKED = 20
+#: Of so many lines at most one is read twice: first for the rules alone, then wholly for what is told of it.
+FEW = 4
 
 
 class Line(NamedTuple):
@@ -69,13 +72,18 @@ class Judge:
 
     def __init__(self, settings: Settings, decide: DetectionSet, topic: str) -> None:
         self._reader = Reader(settings)
+        self._bare = Reader(settings, bare=True)
         self._decide = decide
+        # Indicators are looked for in every line.
+        self._sieves = self._few = not len(decide.indicators)
         self._topic = topic
 
     def __call__(self, file: str, lines: recordings.Lines, near_ms: int) -> Judged:
         """Judge consecutive lines of a file that was last written at `near_ms`."""
-        reading = read(self._reader, self._topic, lines, near_ms)
+        kept, dead = self._sieved(lines) if self._few else (lines, [])
+        reading = read(self._reader, self._topic, kept, near_ms)
         found = self._decide.judge(LOG, self._topic, 0, reading.events)
+        self._few = self._sieves and FEW * len({one.offset for one in found.detections}) < len(lines.numbers)
         shares = None
         if self._decide.correlations.ordered:
             from pipeline.correlating import Shares
@@ -85,10 +93,17 @@ class Judge:
             file,
             len(lines.numbers),
             [row(detection, file) for detection in found.detections if detection.kind != "contribution"],
-            [(letter.offset, letter.reason) for letter in reading.dead],
+            [(letter.offset, letter.reason) for letter in (*dead, *reading.dead)],
             found.hidden,
             shares,
         )
+
+    def _sieved(self, lines: recordings.Lines) -> tuple[recordings.Lines, list[DeadLetter]]:
+        """The lines in which rules are found, and what is no event. Most lines are then read for the rules alone."""
+        bare = self._bare.read(_batch(self._topic, zip(*lines, strict=True), NO_TIME))
+        met = sorted({match.index for match in self._decide.engine.match(bare.events)})
+        kept = [bare.events[at] for at in met]
+        return recordings.Lines([event.offset for event in kept], [event.raw for event in kept]), bare.dead
 
 
 def read(reader: Reader, topic: str, lines: recordings.Lines, near_ms: int) -> Reading:

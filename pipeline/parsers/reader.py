@@ -54,9 +54,12 @@ class Reading:
 
 
 class Reader:
-    """Reads batches by the settings of their topics. Raises RefusedError for a format or time zone it does not know."""
+    """Reads batches by the settings of their topics. Raises RefusedError for a format or time zone it does not know.
 
-    def __init__(self, settings: Settings) -> None:
+    `bare`: its events have what rules look at; their columns, times and observables are not to be relied on.
+    """
+
+    def __init__(self, settings: Settings, *, bare: bool = False) -> None:
         try:
             self._zone = ZoneInfo(settings.timezone)
         except (OSError, ValueError, KeyError):
@@ -66,6 +69,7 @@ class Reader:
                 known = ", ".join(SHAPES)
                 raise RefusedError(f"topics: {entry.topic} names the format {entry.format!r}; there are {known}.")
         self._settings = settings
+        self._bare = bare
         self._mappings = {entry.mapping: mapping(entry.mapping) for entry in settings.topics if entry.mapping}
         self._topics: dict[str, Topic] = {}
         said = orjson.dumps([entry.model_dump() for entry in settings.topics], option=orjson.OPT_SORT_KEYS)
@@ -100,6 +104,7 @@ class Reader:
             int(entry.lateness * 1000),
             SHAPES.get(entry.format),
             self._mappings.get(entry.mapping),
+            self._bare,
         )
         self._topics[name] = known
         return known
@@ -143,6 +148,8 @@ def _event(record: Record, topic: Topic) -> Event:
     kafka_ms = record.timestamp
     event = shape.parse(content, raw, kafka_ms, topic)
     event.offset = record.offset
+    if topic.bare:
+        return event
     own_ms = event.time_ms
     if kafka_ms < 0:
         kafka_ms = own_ms

@@ -38,6 +38,8 @@ class Topic:
     """The named format; None: detect by record."""
     mapping: FieldMapping | None = None
     """Where its records hold the fields of rules, if not under their names."""
+    bare: bool = False
+    """Only what rules look at is wanted, fields and source; columns and the event's own time may be left out."""
 
 
 class Shape(NamedTuple):

@@ -53,11 +53,8 @@ def nxlog(doc: dict[str, Any], raw: bytes, _near: int, topic: Topic) -> Event:
     for name in _FLAT_TIMES:
         stamp = get(name)
         if stamp:
-            own = moment(stamp, topic.zone)
             break
-    else:
-        own = 0
-    return windows(doc, raw, NXLOG, own)
+    return windows(doc, raw, NXLOG, stamp, topic)
 
 
 def is_evtx(doc: dict[str, Any]) -> bool:
@@ -90,7 +87,7 @@ def evtx(doc: dict[str, Any], raw: bytes, _near: int, topic: Topic) -> Event:
     stamp = attribute(system, "TimeCreated", "SystemTime")
     if stamp is not None:
         fields.setdefault("TimeCreated", stamp)  # rules ask for its hour
-    return windows(fields, raw, EVTX, moment(stamp, topic.zone))
+    return windows(fields, raw, EVTX, stamp, topic)
 
 
 def attribute(system: dict[str, Any], element: str, name: str) -> Any:
@@ -146,8 +143,8 @@ def _lift_data(value: Any, fields: dict[str, Any]) -> None:
         fields["Data"] = loose[0] if len(loose) == 1 else loose
 
 
-def windows(fields: dict[str, Any], raw: bytes, form: Format, own_ms: int) -> Event:
-    """The event of a Windows record whose fields have Sigma's names."""
+def windows(fields: dict[str, Any], raw: bytes, form: Format, stamp: Any, topic: Topic) -> Event:
+    """The event of a Windows record whose fields have Sigma's names. `stamp`: its own time, as it was written."""
     get = fields.get
     number = fields["EventID"]
     if type(number) is not int or not 0 <= number <= MAX_EVENT_ID:
@@ -159,6 +156,8 @@ def windows(fields: dict[str, Any], raw: bytes, form: Format, own_ms: int) -> Ev
     if (form is not NXLOG or (type(channel) is str and " " in channel)) and " " in "".join(fields):
         fields.update(without_spaces(fields))
     known = windows_source(channel, number) if type(channel) is str else windows_source("", number)
+    if topic.bare:
+        return Event(0, raw, form, known, fields, 0, 0)
     return Event(
         0,
         raw,
@@ -166,7 +165,7 @@ def windows(fields: dict[str, Any], raw: bytes, form: Format, own_ms: int) -> Ev
         known,
         fields,
         0,
-        own_ms,
+        moment(stamp, topic.zone),
         False,
         False,
         _HOST(get),

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from pipeline.parsers.clock import moment
 from pipeline.parsers.shape import Topic
 from pipeline.parsers.windows import windows
 from schemas.event import Event, Format
@@ -64,7 +63,7 @@ def winlogbeat(doc: dict[str, Any], raw: bytes, _near: int, topic: Topic) -> Eve
     fields["EventID"] = get("event_id")
     fields["Computer"] = get("computer_name") or get("computer")
     fields["Provider_Name"] = get("provider_name")
-    return windows(fields, raw, WINLOGBEAT, moment(doc.get("@timestamp") or doc.get("timestamp"), topic.zone))
+    return windows(fields, raw, WINLOGBEAT, doc.get("@timestamp") or doc.get("timestamp"), topic)
 
 
 def lift_ecs(doc: dict[str, Any]) -> dict[str, Any]:
