@@ -34,7 +34,7 @@ Part = tuple[str, recordings.Lines, int]
 NO_TIME = -1
 _PACKINGS = (".xz", ".gz", ".zst")
 #: Bytes of records that are worth one more process.
-WORTH_BYTES = 16 << 20
+WORTH_BYTES = 64 << 20
 #: How many times larger a packed file's records are, about: logs repeat themselves.
 PACKED = 20
 #: Of so many lines at most one is read twice: first for the rules alone, then wholly for what is told of it.
