@@ -23,7 +23,7 @@ from pipeline.marks import Flight, Marks
 from pipeline.metrics import Metrics
 from pipeline.settings import Settings
 from pipeline.transport_cursor import CursorStatus
-from schemas.errors import QorganError
+from schemas.errors import QorganError, UnreachableError
 from schemas.event import RecordBatch
 
 TOPIC: Final = "contributions"
@@ -103,7 +103,7 @@ class Contributing:
             self._metrics["contributions_total"].labels(outcome=f"no_{what}").inc(count)
 
     def tick(self, rules: Correlations, cursors: Sequence[CursorStatus]) -> None:
-        """Look at the cursors; when it is time, tell the marks. Raises what telling them failed of."""
+        """Look at the cursors; when it is time, tell the marks."""
         self._marks.look(cursors)
         if self._telling is not None and self._telling.done():
             telling, self._telling = self._telling, None
@@ -129,7 +129,13 @@ class Contributing:
         due = self._marks.due()
         if due and self._topics:
             value = Said(due, self._topics, self._lateness).to_bytes()
-            await self._delivery.send(TOPIC, [Outgoing(None, value, partition=at) for at in range(self._partitions)])
+            try:
+                await self._delivery.send(
+                    TOPIC, [Outgoing(None, value, partition=at) for at in range(self._partitions)]
+                )
+            except UnreachableError as error:  # nothing rests on them but time
+                log.warning("marks are not delivered, to be told again", error=str(error))
+                self._marks.again()
 
     async def _look(self) -> None:
         """What there is to read: a topic that cannot be asked for stays as it was known."""

@@ -181,13 +181,14 @@ async def test_without_correlations_nothing_is_told(clock: Clock) -> None:
     assert delivery.take() == []
 
 
-async def test_marks_that_cannot_be_delivered_stop_the_worker(clock: Clock) -> None:
+async def test_marks_that_cannot_be_delivered_are_told_again_and_stop_nobody(clock: Clock) -> None:
     delivery = Delivery()
     delivery.broken = True
     made, _ = await contributing(clock, delivery)
     await turn(made, clock, RULES, cursor(idle=MINUTE))
-    with pytest.raises(UnreachableError):
-        made.tick(RULES, [])
+    delivery.broken = False
+    await turn(made, clock, RULES, cursor(idle=MINUTE))
+    assert len(delivery.take()) == 3
     await made.stop()
 
 
