@@ -14,6 +14,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
@@ -22,7 +23,10 @@ import orjson
 from detectors.correlation.contribution import About, Contribution
 from detectors.correlation.correlation import BETWEEN, UNIT, Bound, Correlation, Kind
 from detectors.correlation.correlator import Correlator
+from detectors.correlation.parcels import packed, read
+from detectors.correlation.partition import PartitionState
 from detectors.correlation.resolve import Correlations
+from pipeline import memory
 from schemas.errors import QorganError
 from schemas.severity import Severity
 
@@ -55,14 +59,18 @@ def run(*, events: int = 250_000) -> dict[str, Any]:
     figures: dict[str, Any] = {}
     runs: list[tuple[str, Kind, str]] = [(kind, kind, "bare") for kind in BOUNDS]
     for name, kind, told in (*runs, ("event_count_told", "event_count", "told")):
-        command = [sys.executable, "-m", "pipeline.bench.correlate", kind, str(events), told]
-        try:
-            done = subprocess.run(command, stdout=subprocess.PIPE, timeout=CHILD_S, check=True)  # noqa: S603 - ourselves
-        except subprocess.SubprocessError as error:
-            raise QorganError(
-                f"The measuring process failed ({type(error).__name__}); its own words are above."
-            ) from None
-        figures[name] = orjson.loads(done.stdout)
+        figures[name] = _child(kind, events, told)
+    figures["recovered"] = _child("event_count", events, "recover")
+    return figures
+
+
+def _child(kind: Kind, events: int, what: str) -> dict[str, Any]:
+    command = [sys.executable, "-m", "pipeline.bench.correlate", kind, str(events), what]
+    try:
+        done = subprocess.run(command, stdout=subprocess.PIPE, timeout=CHILD_S, check=True)  # noqa: S603 - ourselves
+    except subprocess.SubprocessError as error:
+        raise QorganError(f"The measuring process failed ({type(error).__name__}); its own words are above.") from None
+    figures: dict[str, Any] = orjson.loads(done.stdout)
     return figures
 
 
@@ -83,6 +91,26 @@ def _measure(kind: Kind, events: int, *, told: bool) -> dict[str, Any]:
         "live_groups": live,
         "contributions_held": held,
         "bytes_per_group": round(grown / live),
+    }
+
+
+def _recover(kind: Kind, events: int) -> dict[str, Any]:
+    """What a killed process costs: the state of so many contributions, from a checkpoint and from its topic."""
+    memory.collect_seldom()  # as a worker does
+    rules = Correlations((_rule(kind),))
+    records = list(packed(list(islice(_contributions(kind, told=True), events)), {"bench": ""}))
+    state = PartitionState(rules)
+    began = time.process_time()
+    for record in records:
+        state.take(read(record))
+    reread = time.process_time() - began
+    saved = state.dump()
+    began = time.process_time()
+    PartitionState(rules).restore(saved)
+    return {
+        "reread_contributions_per_s": round(events / reread),
+        "checkpoint_mb": round(len(saved) / 1e6, 1),
+        "checkpoint_restored_s": round(time.process_time() - began, 2),
     }
 
 
@@ -144,4 +172,6 @@ def _resident() -> int:
 
 
 if __name__ == "__main__":
-    sys.stdout.buffer.write(orjson.dumps(_measure(sys.argv[1], int(sys.argv[2]), told=sys.argv[3] == "told")))  # type: ignore[arg-type] # from `run`
+    kind_, events_, what_ = sys.argv[1], int(sys.argv[2]), sys.argv[3]
+    measured = _recover(kind_, events_) if what_ == "recover" else _measure(kind_, events_, told=what_ == "told")  # type: ignore[arg-type] # from `run`
+    sys.stdout.buffer.write(orjson.dumps(measured))
