@@ -41,15 +41,19 @@ class Loaded:
     seconds: float
 
 
-def load(settings: Settings, least: Stage = "shadow", pause: Callable[[], None] = lambda: None) -> Loaded:
+def load(
+    settings: Settings, least: Stage = "shadow", pause: Callable[[], None] = lambda: None, *, offline: bool = False
+) -> Loaded:
     """Read rules, indicators and the event list that the settings name. Raises RefusedError, naming what to mend.
 
     `least`: rules that have not come so far are checked and not in force. `pause` is called now and then, so that who
-    loads beside a stream can leave it the processor.
+    loads beside a stream can leave it the processor. `offline`: for who looks at files. Bad rules do not outvote the
+    others, and a filter needs nobody who answers for it.
     """
     started = time.monotonic()
     zone = _zone(settings.timezone)
-    rules = load_rules(settings.rules, settings.state_dir / "cache", zone, read_tuning(settings), pause)
+    tuning = replace(read_tuning(settings), unanswered=offline)
+    rules = load_rules(settings.rules, settings.state_dir / "cache", zone, tuning, pause, offline)
     stages = load_stages(settings.stages)
     rules = kept(rules, stages, least, zone)
     indicators = load_indicators(settings.indicators)

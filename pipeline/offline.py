@@ -20,7 +20,7 @@ from pipeline.parsers import Reader, Reading
 from pipeline.settings import Settings
 from schemas.dead_letter import DeadLetter
 from schemas.detection import Detection
-from schemas.event import RecordBatch
+from schemas.event import EVERYWHERE, NOWHERE, Event, RecordBatch
 
 if TYPE_CHECKING:  # `qorgan publish` reads times and needs no engine
     from pipeline.correlating import Gathering, Shares
@@ -65,6 +65,8 @@ class Judged(NamedTuple):
     unparsed: list[tuple[int, str]]
     hidden: list[Hidden]
     shares: Shares | None = None
+    everywhere: int = 0
+    """Events whose log source nothing tells."""
 
 
 class Judge:
@@ -80,8 +82,10 @@ class Judge:
 
     def __call__(self, file: str, lines: recordings.Lines, near_ms: int) -> Judged:
         """Judge consecutive lines of a file that was last written at `near_ms`."""
-        kept, dead = self._sieved(lines) if self._few else (lines, [])
+        kept, dead, everywhere = self._sieved(lines) if self._few else (lines, [], 0)
         reading = read(self._reader, self._topic, kept, near_ms)
+        # Of lines that were sieved all are counted, and those that are left are marked again.
+        everywhere = max(everywhere, _everywhere(reading.events))
         found = self._decide.judge(LOG, self._topic, 0, reading.events)
         self._few = self._sieves and FEW * len({one.offset for one in found.detections}) < len(lines.numbers)
         shares = None
@@ -96,14 +100,32 @@ class Judge:
             [(letter.offset, letter.reason) for letter in (*dead, *reading.dead)],
             found.hidden,
             shares,
+            everywhere,
         )
 
-    def _sieved(self, lines: recordings.Lines) -> tuple[recordings.Lines, list[DeadLetter]]:
-        """The lines in which rules are found, and what is no event. Most lines are then read for the rules alone."""
+    def _sieved(self, lines: recordings.Lines) -> tuple[recordings.Lines, list[DeadLetter], int]:
+        """The lines in which rules are found, what is no event, and how many tell no log source.
+
+        Most lines are then read for the rules alone.
+        """
         bare = self._bare.read(_batch(self._topic, zip(*lines, strict=True), NO_TIME))
+        everywhere = _everywhere(bare.events)
         met = sorted({match.index for match in self._decide.engine.match(bare.events)})
         kept = [bare.events[at] for at in met]
-        return recordings.Lines([event.offset for event in kept], [event.raw for event in kept]), bare.dead
+        return recordings.Lines([event.offset for event in kept], [event.raw for event in kept]), bare.dead, everywhere
+
+
+def _everywhere(events: list[Event]) -> int:
+    """Let every rule look at events whose log source nothing tells; how many there are.
+
+    A worker asks no rule about them: that would flood it. Here somebody named the file and the rules.
+    """
+    count = 0
+    for event in events:
+        if event.source == NOWHERE:
+            event.source = EVERYWHERE
+            count += 1
+    return count
 
 
 def read(reader: Reader, topic: str, lines: recordings.Lines, near_ms: int) -> Reading:

@@ -81,6 +81,10 @@ where such events really stand, each with its own names and values. Maps are wor
 compiled; an event costs nothing more for them. A mapped value counts in both spellings: `IntegrityLevel: High` also
 finds `S-1-16-12288`, and a rule that says `S-1-16-12288` finds it too.
 
+A rule that names no product looks at the providers of all products, one that names a category and a service at those
+that are both. About a record whose log source neither its shape nor `QORGAN_TOPICS` tells, a worker asks no rule;
+`qorgan detect` asks every rule, and says how many such lines there were.
+
 `qorgan rules coverage` says for each rule and provider what that means: **full**; **narrower**, where an alternative
 asks for a field that the provider lacks; **weaker**, where a filter does (likelier false positives); or **cannot
 fire**. Given recordings, or `--store DAYS`, it also names fields that never came and log sources that are silent.

@@ -89,7 +89,7 @@ def text(explained: dict[str, Any]) -> Iterator[str]:
     yield f"{explained['title']} ({explained['rule_id']}): {verdict}"
     yield f"the record is of {explained['event_source'] or 'no known log source'}"
     if not explained["looks"]:
-        yield f"the rule looks at {explained['rule_source']}, so it is never asked about this record; if it were:"
+        yield f"the rule looks at {explained['rule_source']}, so a worker never asks it about this record; if it did:"
     yield from _lines(explained["condition"], 0)
 
 

@@ -76,13 +76,14 @@ def load_rules(
     zone: tzinfo = UTC,
     tuning: Tuning = NO_TUNING,
     pause: Callable[[], None] = lambda: None,
+    offline: bool = False,
 ) -> LoadedRules:
     """Load files and folders of rules; none: those we ship. `zone`: the bank's, for parts of times.
 
     `tuning`: what the site adds to them, placeholders' values and suppressions. `pause` is called after each file.
 
     Raises RefusedError when a path is missing, there are too many files, or most of the rules are refused: a worker
-    that runs keeps its set then.
+    that runs keeps its set then. `offline`: there is no other set, so whatever can be used is.
     """
     loaded = check_rules(paths, cache_dir, zone, tuning, pause)
     where = ", ".join(map(str, paths)) or "the rules we ship"
@@ -91,7 +92,7 @@ def load_rules(
     bad = len(loaded.refused) - len(loaded.suppressions.refused)
     if not good and not bad:
         raise RefusedError(f"{where}: there is no rule file (*.yml, *.yaml) in it. Name a folder of Sigma rules.")
-    if bad > good:
+    if bad > good and not (offline and good):
         raise RefusedError(
             f"{where}: {bad:,} of {good + bad:,} rules are refused, the first: {loaded.refused[0]}. "
             "`qorgan rules check` names them all."

@@ -20,7 +20,7 @@ import orjson
 
 from detectors.sigma.aim import Disabled, aim
 from detectors.sigma.entries import lines_of_list, mapping
-from detectors.sigma.filters import ANY, Filter, FilterError, account
+from detectors.sigma.filters import ANY, Filter, FilterError, account, unanswered
 from detectors.sigma.load import Loaded, unique
 from detectors.sigma.placeholders import PlaceholderError, Values, awaited, effective, fill, filled_tree
 from detectors.sigma.rule import LogSource, Refusal, Rule
@@ -61,6 +61,8 @@ class Tuning:
     """Entries of disabled rules that are refused."""
     refused: tuple[Refusal, ...] = ()
     """Placeholders and assets that are."""
+    unanswered: bool = False
+    """Filters for which nobody answers apply too: for who looks at files, and hides nothing from anybody."""
 
 
 NO_TUNING: Final = Tuning({})
@@ -109,8 +111,16 @@ def tune(files: Sequence[Loaded], tuning: Tuning, zone: tzinfo) -> Tuned:
     rules, doubles = unique(found)
     filters, unfilled = _filled_filters(files, values)
     correlations = {name for file in files for name in file.correlation_names}
+    nobodys = [] if tuning.unanswered else [refusal for said in filters if (refusal := unanswered(said))]
+    filters = [said for said in filters if tuning.unanswered or not unanswered(said)]
     aimed, astray = aim(filters, tuning.disabled, rules, correlations, zone)
-    not_applied = [*(bad for file in files for bad in file.refused_filters), *unfilled, *astray, *tuning.not_disabled]
+    not_applied = [
+        *(bad for file in files for bad in file.refused_filters),
+        *nobodys,
+        *unfilled,
+        *astray,
+        *tuning.not_disabled,
+    ]
     suppressions = Suppressions(aimed, rules, zone, not_applied)
     return Tuned(
         [suppressions.effective(rule) for rule in rules],

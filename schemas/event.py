@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import Any, Final, Literal, NamedTuple, Protocol
 
 from schemas.field_mapping import FieldMapping
 
@@ -66,6 +66,12 @@ class Source(NamedTuple):
     category: str = ""
     service: str = ""
     event_id: int = 0
+
+
+#: Of an event that does not tell its source, and for which no setting does: no rule looks at it.
+NOWHERE: Final = Source()
+#: Of such an event of a recording: every rule looks at it, by the fields that it names.
+EVERYWHERE: Final = Source("*")
 
 
 @dataclass(frozen=True, slots=True)

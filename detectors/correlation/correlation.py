@@ -52,6 +52,14 @@ class Alias(NamedTuple):
     fields: tuple[tuple[int, str], ...]
 
 
+class Loose(NamedTuple):
+    """What an alias says of a rule that `rules` calls otherwise: by its name where they give its id, or the reverse."""
+
+    alias: str
+    ref: str
+    field: str
+
+
 @dataclass(frozen=True)
 class Correlation:
     """One Sigma correlation. `rules` are references as written until they are resolved, then ids."""
@@ -78,6 +86,8 @@ class Correlation:
     percentile: int = 50
     condition: Condition | None = None
     generate: bool = False
+    loose: tuple[Loose, ...] = ()
+    """Empty once references are resolved."""
 
     @property
     def longest(self) -> int:

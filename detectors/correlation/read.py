@@ -17,6 +17,7 @@ from detectors.correlation.correlation import (
     Alias,
     Bound,
     Correlation,
+    Loose,
 )
 from detectors.correlation.fold import MAX_GROUP
 from detectors.correlation.measure import UnorderedError, steps_of
@@ -29,6 +30,9 @@ MAX_ALIASES: Final = 64
 MAX_BOUND: Final = 9e15
 #: A timespan: windows beyond it would outlive the topics that carry contributions.
 MAX_TIMESPAN_S: Final = 31 * 86_400
+
+#: The percentile where none is named.
+MEDIAN: Final = 50
 
 _KEYS: Final = frozenset({"type", "rules", "aliases", "group-by", "timespan", "condition", "generate"})
 _VALUES: Final = ("value_sum", "value_avg", "value_percentile", "value_median")
@@ -52,7 +56,7 @@ def correlation_of(document: dict[Any, Any], *, id_: str, revision: str, file: s
     rules = _rules(said.get("rules"), names)
     bounds = () if tree is not None else _bounds(said.get("condition"), kind, len(rules))
     fields, percentile = _fields(said.get("condition"), kind), _percentile(said.get("condition"), kind)
-    group_by, aliases = _group_by(said.get("group-by")), _aliases(said.get("aliases"), rules)
+    group_by, (aliases, loose) = _group_by(said.get("group-by")), _aliases(said.get("aliases"), rules)
     read = _by_pysigma({**document, "correlation": _plain(said, kind, rules)})
     seconds: int = read.timespan.seconds
     if seconds > MAX_TIMESPAN_S:
@@ -71,6 +75,7 @@ def correlation_of(document: dict[Any, Any], *, id_: str, revision: str, file: s
         rules=rules,
         group_by=group_by,
         aliases=aliases,
+        loose=loose,
         timespan=seconds * 1000,
         bounds=bounds,
         fields=fields,
@@ -124,8 +129,10 @@ def _by_pysigma(document: dict[Any, Any]) -> Any:
     from sigma.correlations import SigmaCorrelationRule
     from sigma.exceptions import SigmaError
 
+    from detectors.sigma.translate import beside
+
     try:
-        return SigmaCorrelationRule.from_dict(document)
+        return SigmaCorrelationRule.from_dict(beside(document))
     except SigmaError as error:
         raise CorrelationError(str(error).removesuffix(".")[:500]) from None
     except (AttributeError, KeyError, TypeError, ValueError) as error:
@@ -192,7 +199,9 @@ def _percentile(said: Any, kind: str) -> int:
     if kind != "value_percentile":
         if named is not None:
             raise CorrelationError(f"a condition of {kind} takes no percentile")
-        return 50
+        return MEDIAN
+    if named is None:  # the specification's own example names none, and hints at the median
+        return MEDIAN
     if isinstance(named, bool) or not isinstance(named, int) or not 0 <= named <= 100:
         raise CorrelationError("its condition names no percentile from 0 to 100")
     return named
@@ -207,18 +216,18 @@ def _group_by(said: Any) -> tuple[str, ...]:
     return tuple(names)
 
 
-def _aliases(said: Any, rules: tuple[str, ...]) -> tuple[Alias, ...]:
+def _aliases(said: Any, rules: tuple[str, ...]) -> tuple[tuple[Alias, ...], tuple[Loose, ...]]:
+    """What aliases mean in each rule, and apart what they say of rules that `rules` calls otherwise, by id or name."""
     if isinstance(said, dict) and len(said) > MAX_ALIASES:
         raise CorrelationError(f"it has {len(said):,} aliases; at most {MAX_ALIASES} are known")
-    aliases = []
+    aliases, loose = [], []
     for name, fields in (said or {}).items() if isinstance(said, dict) or said is None else [("", None)]:
         if not isinstance(fields, dict) or not all(isinstance(field, str) and field for field in fields.values()):
             raise CorrelationError("its `aliases` do not name a field for each rule")
-        strange = next((ref for ref in fields if ref not in rules), None)
-        if strange is not None:
-            raise CorrelationError(f"the alias {str(name)[:80]!r} is for {str(strange)[:80]!r}, which `rules` lacks")
-        aliases.append(Alias(str(name), tuple((rules.index(ref), field) for ref, field in fields.items())))
-    return tuple(aliases)
+        known = tuple((rules.index(ref), field) for ref, field in fields.items() if ref in rules)
+        aliases.append(Alias(str(name), known))
+        loose += [Loose(str(name), str(ref), field) for ref, field in fields.items() if ref not in rules]
+    return tuple(aliases), tuple(loose)
 
 
 def _check(found: Correlation) -> None:

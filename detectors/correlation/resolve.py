@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from detectors.correlation.contribution import Member
-from detectors.correlation.correlation import Correlation
+from detectors.correlation.correlation import Alias, Correlation
 from detectors.sigma.rule import Refusal, Rule
 from schemas.identity import long_hash
 
@@ -87,13 +87,26 @@ class _Resolver:
         if correlation.id in self._done:
             return self._done[correlation.id] is not None
         reason, ids = self._references(correlation, (*above, correlation.id))
-        if reason:
-            self._refuse(correlation, reason)
+        aliases, stray = (correlation.aliases, "") if reason else self._aliases(correlation, ids)
+        if reason or stray:
+            self._refuse(correlation, reason or stray)
             self._done[correlation.id] = None
             return False
         self._depth[correlation.id] = 1 + max([self._depth.get(ref, 0) for ref in ids])
-        self._done[correlation.id] = replace(correlation, rules=tuple(ids))
+        self._done[correlation.id] = replace(correlation, rules=tuple(ids), aliases=aliases, loose=())
         return True
+
+    def _aliases(self, correlation: Correlation, ids: list[str]) -> tuple[tuple[Alias, ...], str]:
+        """The aliases with all their rules in place, or why they cannot be."""
+        made = {alias.name: dict(alias.fields) for alias in correlation.aliases}
+        for name, ref, field_ in correlation.loose:
+            found = self._find(ref)
+            place = ids.index(min(found)) if len(found) == 1 and min(found) in ids else None
+            if place is None:
+                return (), f"the alias {name[:80]!r} is for {ref[:80]!r}, which `rules` lacks"
+            if made[name].setdefault(place, field_) != field_:
+                return (), f"the alias {name[:80]!r} names two fields of {ref[:80]!r}"
+        return tuple(Alias(name, tuple(fields.items())) for name, fields in made.items()), ""
 
     def _references(self, correlation: Correlation, path: tuple[str, ...]) -> tuple[str, list[str]]:
         """Why it cannot be, or the ids of what it names."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import fields
 from typing import Any
 
-from detectors.correlation.correlation import Alias, Bound, Correlation
+from detectors.correlation.correlation import Alias, Bound, Correlation, Loose
 from schemas.severity import Severity
 
 
@@ -15,6 +15,7 @@ def packed(rule: Correlation) -> dict[str, Any]:
         "level": int(rule.level),
         "bounds": [list(bound) for bound in rule.bounds],
         "aliases": [list(alias) for alias in rule.aliases],
+        "loose": [list(one) for one in rule.loose],
     }
 
 
@@ -33,5 +34,6 @@ def unpacked(said: dict[str, Any], file: str) -> Correlation:
             "aliases": tuple(
                 Alias(name, tuple((place, field) for place, field in pairs)) for name, pairs in said["aliases"]
             ),
+            "loose": tuple(Loose(*one) for one in said.get("loose", ())),
         }
     )

@@ -5,6 +5,7 @@ Each document is refused on its own where that can be; what is wrong with the fi
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any, Final
 
@@ -20,6 +21,8 @@ MAX_NESTING: Final = 50
 MAX_DOCUMENTS: Final = 1_000
 
 _CHECK: Final = "Mend the rule or take it out; `qorgan rules check` looks at it again"
+
+_NOTHING: Final = "the file holds no rule"
 
 Lines = dict[str, int]
 """The lines of a document's top-level keys; "" is the document's own."""
@@ -44,14 +47,50 @@ def documents(data: bytes) -> Iterator[tuple[Any, Lines]]:
         raise FaultyError(0, f"the file has {len(data):,} bytes; a rule file has at most {MAX_BYTES:,}")
     try:
         text = data.decode("utf-8-sig")
-        _limit_depth(text)
-        loader = yaml.CSafeLoader(text)
     except UnicodeDecodeError as error:
         raise FaultyError(data.count(b"\n", 0, error.start) + 1, "the file is not UTF-8") from None
-    except yaml.YAMLError as error:
-        raise FaultyError(_line_of(error), f"not YAML: {_problem(error)}") from None
     try:
-        seen = 0
+        _limit_depth(text)
+    except FaultyError:
+        pieces = _pieces(text)
+        if len(pieces) < 2:
+            raise
+        yield from _apart(pieces)
+        return
+    yield from _read(text)
+
+
+def _pieces(text: str) -> list[tuple[int, str]]:
+    """The documents of a text that cannot be read as a whole: (lines before it, text). `---` can begin nothing else."""
+    starts = [0, *(found.start() for found in _MARKER.finditer(text) if found.start())]
+    ends = [*starts[1:], len(text)]
+    pieces = [(text.count("\n", 0, start), text[start:end]) for start, end in zip(starts, ends, strict=True)]
+    return pieces if len(pieces) <= MAX_DOCUMENTS else []
+
+
+_MARKER: Final = re.compile(r"^---(?=\s|$)", re.MULTILINE)
+
+
+def _apart(pieces: list[tuple[int, str]]) -> Iterator[tuple[Any, Lines]]:
+    """What is wrong with one document takes no other of the file with it."""
+    for before, text in pieces:
+        try:
+            _limit_depth(text)
+            for document, lines in _read(text):
+                if isinstance(document, FaultyError):
+                    document.line += before
+                yield document, {key: line + before for key, line in lines.items()}
+        except FaultyError as fault:
+            if fault.reason != _NOTHING:
+                fault.line += before
+                yield fault, {"": fault.line}
+
+
+def _read(text: str) -> Iterator[tuple[Any, Lines]]:
+    """The documents of a text that does not nest too deeply. Raises FaultyError."""
+    loader = yaml.CSafeLoader(text)
+    try:
+        seen, found = 0, False
         while loader.check_node():
             node = loader.get_node()
             if node is None:
@@ -59,12 +98,15 @@ def documents(data: bytes) -> Iterator[tuple[Any, Lines]]:
             seen += 1
             if seen > MAX_DOCUMENTS:
                 raise FaultyError(0, f"the file holds more than {MAX_DOCUMENTS} documents")
+            if isinstance(node, yaml.ScalarNode) and not node.value:  # nothing stands between two marks
+                continue
+            found = True
             lines = {"": node.start_mark.line + 1}
             if isinstance(node, yaml.MappingNode):
                 lines |= {key.value: key.start_mark.line + 1 for key, _ in node.value if isinstance(key.value, str)}
             yield _constructed(loader, node), lines
-        if not seen:
-            raise FaultyError(0, "the file holds no rule")
+        if not found:
+            raise FaultyError(0, _NOTHING)
     except yaml.YAMLError as error:
         raise FaultyError(_line_of(error), f"not YAML: {_problem(error)}") from None
     finally:
@@ -96,14 +138,17 @@ def _problem(error: yaml.YAMLError) -> str:
 def _limit_depth(text: str) -> None:
     """Refuse what nests too deeply before nodes are made of it: libyaml's binding recurses in C and would crash."""
     depth = 0
-    for event in yaml.parse(text, yaml.CSafeLoader):
-        if isinstance(event, yaml.CollectionStartEvent):
-            depth += 1
-            if depth > MAX_NESTING:
-                line = event.start_mark.line + 1 if event.start_mark else 0
-                raise FaultyError(line, f"nested more than {MAX_NESTING} deep")
-        elif isinstance(event, yaml.CollectionEndEvent):
-            depth -= 1
+    try:
+        for event in yaml.parse(text, yaml.CSafeLoader):
+            if isinstance(event, yaml.CollectionStartEvent):
+                depth += 1
+                if depth > MAX_NESTING:
+                    line = event.start_mark.line + 1 if event.start_mark else 0
+                    raise FaultyError(line, f"nested more than {MAX_NESTING} deep")
+            elif isinstance(event, yaml.CollectionEndEvent):
+                depth -= 1
+    except yaml.YAMLError as error:
+        raise FaultyError(_line_of(error), f"not YAML: {_problem(error)}") from None
 
 
 def _weigh(root: yaml.Node) -> None:

@@ -117,8 +117,19 @@ def _along(value: Any, path: list[str]) -> Any:
         rest = ".".join(path[depth:])
         if rest in value:  # a key may hold dots below the top as well
             return value[rest]
+        if step not in value and len(path) - depth > 2:
+            return _half(value, path[depth:])
         value = value.get(step)
     return value
+
+
+def _half(value: dict[str, Any], path: list[str]) -> Any:
+    """A record that is flattened in part: `{"a.b": {"c": …}}`. The longest key counts."""
+    for end in range(len(path) - 1, 1, -1):
+        inner = value.get(".".join(path[:end]))
+        if inner is not None:
+            return _along(inner, path[end:])
+    return None
 
 
 def texts_of(fields: Mapping[str, Any]) -> list[str]:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, time, tzinfo
 from typing import Any, Final, NamedTuple
 
-from detectors.sigma.rule import LogSource, Node, Rule
+from detectors.sigma.rule import LogSource, Node, Refusal, Rule
 
 ANY: Final = "any"
 #: Characters of an owner, a reason, an approval.
@@ -47,12 +47,19 @@ class Account(NamedTuple):
 
     def until_ms(self, zone: tzinfo) -> int:
         """The first moment at which it is out of force, milliseconds UTC; a day begins in `zone`."""
+        if not self.expires:
+            return NEVER_MS
         if len(self.expires) <= len("2027-01-31"):
             at = datetime.combine(date.fromisoformat(self.expires), time(), zone)
         else:
             at = datetime.fromisoformat(self.expires)
             at = at if at.tzinfo else at.replace(tzinfo=zone)
         return int(at.timestamp() * 1000)
+
+
+#: Of a filter as the specification knows it. A worker refuses it, who looks at files does not.
+NOBODY: Final = Account("", "", "")
+NEVER_MS: Final = 1 << 62
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +100,7 @@ def of_rule(rule: Rule, document: Mapping[Any, Any], line: int) -> Filter:
         title=rule.title,
         logsource=rule.logsource,
         rules=_references(document["filter"].get("rules")),
-        account=account(document.get("qorgan"), "qorgan"),
+        account=NOBODY if document.get("qorgan") is None else account(document["qorgan"], "qorgan"),
         revision=rule.revision,
         file=rule.file,
         line=line,
@@ -122,6 +129,13 @@ def passes_unnamed(tree: Node) -> bool:
     if tree[0] == "or":
         return any(map(passes_unnamed, tree[1:]))
     return tree[0] == "not" and not passes_unnamed(tree[1])
+
+
+def unanswered(said: Filter) -> Refusal | None:
+    """The refusal of a filter for which nobody answers, None for others."""
+    if said.account != NOBODY:
+        return None
+    return Refusal(said.file, said.line, "nobody answers for it: owner, reason, expires missing", _ACCOUNT)
 
 
 def account(said: Any, key: str) -> Account:
@@ -158,4 +172,15 @@ def _moment(said: Any, key: str) -> str:
         raise FilterError(key, f"expires {str(said)[:40]!r} is no date", "Write it as 2027-01-31") from None
 
 
-__all__ = ["ANY", "Account", "Filter", "FilterError", "account", "as_rule", "of_rule", "passes_unnamed"]
+__all__ = [
+    "ANY",
+    "NOBODY",
+    "Account",
+    "Filter",
+    "FilterError",
+    "account",
+    "as_rule",
+    "of_rule",
+    "passes_unnamed",
+    "unanswered",
+]

@@ -204,6 +204,8 @@ def _source(said: Any, line: int) -> LogSource:
     return LogSource(**named)
 
 
+#: The specification recommends a UUID, and does not demand one.
+_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 _UUID: Final = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
 
@@ -211,9 +213,11 @@ def _identity(document: dict[Any, Any], lines: Lines) -> str | None:
     said = document.get("id")
     if said is None:
         return None
-    if not isinstance(said, str) or not _UUID.fullmatch(said.strip()):
-        raise FaultyError(lines.get("id", lines[""]), f"the id {str(said)[:80]!r} is no UUID")
-    return said.strip().lower()
+    text = said.strip() if isinstance(said, str) else ""
+    if not _ID.fullmatch(text):
+        reason = f"the id {str(said)[:80]!r} is none: an id is a UUID, or a text of letters, digits, `.`, `_` and `-`"
+        raise FaultyError(lines.get("id", lines[""]), reason)
+    return text.lower() if _UUID.fullmatch(text) else text
 
 
 def _refuse_names(document: dict[Any, Any], lines: Lines) -> None:

@@ -49,7 +49,19 @@ def item(key: str, said: Any, policy: Any) -> Item:
     for at, word in enumerate(chain):
         around = Chain(chain[at + 1 :], policy)
         values = [_applied(word, value, around) for value in values]
+    if not field and ("startswith" in chain) != ("endswith" in chain):
+        for value in values:
+            _tie(value)
     return Item(field or None, values, "all" in words, "neq" in words)
+
+
+def _tie(value: Any) -> None:
+    """A keyword with startswith or endswith is no longer found anywhere in a value, but at that end of it."""
+    if isinstance(value, sigma.SigmaExpansion):
+        for each in value.values:
+            _tie(each)
+    elif isinstance(value, sigma.SigmaString):
+        value.tied = True
 
 
 #: These speak of all values at once, wherever they stand.
@@ -88,13 +100,18 @@ def _typed(value: Any, key: str, raw: bool) -> Any:
 def _applied(word: str, value: Any, chain: Chain) -> Any:
     if isinstance(value, sigma.SigmaExpansion):
         return sigma.SigmaExpansion([_applied(word, each, chain) for each in value.values])
-    if word in _TEXTUAL and isinstance(value, sigma.SigmaNumber | sigma.SigmaBool):
+    is_plain = isinstance(value, sigma.SigmaNumber | sigma.SigmaBool) and not isinstance(
+        value, sigma.SigmaTimestampPart
+    )
+    if word in _TEXTUAL and is_plain:
         text = str(value.number) if isinstance(value, sigma.SigmaNumber) else str(value.boolean).lower()
         value = sigma.SigmaString.from_str(text)
     if word in _NUMERIC and isinstance(value, sigma.SigmaString):
         number = number_of(str(value))
         if number is not None:
             value = _typed(number, word, False)
+    if word == "exists" and str(value).lower() in ("true", "false"):
+        value = sigma.SigmaBool(str(value).lower() == "true")
     kinds, modify = MODIFIERS[word]
     if not isinstance(value, kinds):
         raise UntranslatableError(f"the modifier {word!r} does not fit {_shown(value)}")
@@ -152,6 +169,10 @@ def _cidr(value: Any, _chain: Chain) -> Any:
 
 
 def _cased(value: Any, _chain: Chain) -> Any:
+    if isinstance(value, sigma.SigmaRegularExpression):
+        if _FLAGS.IGNORECASE in value.flags:
+            raise UntranslatableError("`i` says that case does not matter, `cased` that it does")
+        return value
     is_reference = isinstance(value, sigma.SigmaFieldReference)
     return value if is_reference else sigma.SigmaCasedString.from_sigma_string(value)
 
@@ -185,7 +206,7 @@ MODIFIERS: Final[Mapping[str, tuple[tuple[Any, ...], Callable[[Any, Chain], Any]
     "startswith": (_TEXTS, _around(True, False)),
     "endswith": (_TEXTS, _around(False, True)),
     "exists": ((sigma.SigmaBool,), _exists),
-    "cased": ((sigma.SigmaString, sigma.SigmaFieldReference), _cased),
+    "cased": (_TEXTS, _cased),
     "windash": (_TEXT, windash),
     "re": (_TEXT, lambda value, chain: expression("".join(value.s), chain)),
     "i": (_REGEX, _flag(_FLAGS.IGNORECASE)),

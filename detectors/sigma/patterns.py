@@ -7,15 +7,20 @@ end, and a line's only with `m`; `.` spares the line feed unless `s`. RE2 takes 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import lru_cache
-from itertools import pairwise
+from itertools import groupby, pairwise
 from typing import Any, Final
 
 import re2
 
 #: Bytes that one compiled expression and its automaton may take; the largest of SigmaHQ needs 0.2 MiB.
 MAX_MEMORY: Final = 4 << 20
+#: RE2's instructions of one expression. Where its automaton does not fit it steps through all of them for each byte:
+#: seconds for 100 KB. SigmaHQ's largest has 8,005, the next 2,359.
+MAX_PROGRAM: Final = 10_000
+#: Characters of a text with wildcards beyond which it is matched piece by piece, which takes time linear in both.
+LONG_SHAPE: Final = 500
 MANY: Final = 0
 ONE: Final = 1
 DASH: Final = 2
@@ -58,6 +63,8 @@ def _expression(pattern: str, flags: str) -> Any:
 def size(pattern: str, flags: str) -> int:
     """How many instructions RE2 makes of an expression. Raises PatternError."""
     found: int = _expression(pattern, flags).programsize
+    if found > MAX_PROGRAM:
+        raise PatternError(f"it comes to {found:,} instructions of RE2; at most {MAX_PROGRAM:,} are carried out")
     return found
 
 
@@ -78,12 +85,55 @@ Shape = tuple[str | int, ...]
 @lru_cache(maxsize=4096)
 def like(parts: Shape) -> Callable[[str], bool]:
     """A function that says whether the whole text is of this shape. Raises PatternError."""
-    return _stars(parts) if _is_stars(parts) else searcher(_written(parts), "s")
+    if _is_stars(parts):
+        return _stars(parts)
+    return _pieces(parts) if _is_long(parts) else searcher(_written(parts), "s")
 
 
 def like_size(parts: Shape) -> int:
     """How many instructions RE2 makes of a shape; 0 where it is not asked. Raises PatternError."""
-    return 0 if _is_stars(parts) else size(_written(parts), "s")
+    if _is_stars(parts):
+        return 0
+    return sum(size(piece, "s") for piece in _split(parts)) if _is_long(parts) else size(_written(parts), "s")
+
+
+def _is_long(parts: Shape) -> bool:
+    return MANY in parts and sum(len(part) if isinstance(part, str) else 1 for part in parts) > LONG_SHAPE
+
+
+def _split(parts: Shape) -> list[str]:
+    """What stands between the stars of a shape, as expressions."""
+    return [_expressed(run) for is_many, run in groupby(parts, lambda part: part == MANY) if not is_many]
+
+
+def _pieces(parts: Shape) -> Callable[[str], bool]:
+    """As `_stars`, for shapes with `?` and dashes: each piece has one length in characters, so the leftmost will do."""
+    pieces = _split(parts)
+    head = _expression(rf"\A(?:{pieces.pop(0)})", "s") if parts[0] != MANY else None
+    tail = _expression(rf"(?:{pieces.pop()})\z", "s") if parts[-1] != MANY else None
+    inner = [_expression(piece, "s") for piece in pieces]
+
+    def matches(text: str) -> bool:
+        data = text.encode("utf-8", "surrogatepass")
+        at, end = 0, len(data)
+        if head is not None:
+            found = head.search(data)
+            if found is None:
+                return False
+            at = found.end()
+        if tail is not None:
+            found = tail.search(data, at)
+            if found is None:
+                return False
+            end = found.start()
+        for piece in inner:
+            found = piece.search(data, at, end)
+            if found is None:
+                return False
+            at = found.end()
+        return True
+
+    return matches
 
 
 def _is_stars(parts: Shape) -> bool:
@@ -91,8 +141,11 @@ def _is_stars(parts: Shape) -> bool:
 
 
 def _written(parts: Shape) -> str:
-    shape = "".join(re2.escape(part) if isinstance(part, str) else _MARKS[part] for part in parts)
-    return rf"\A{shape}\z"
+    return rf"\A{_expressed(parts)}\z"
+
+
+def _expressed(parts: Iterable[str | int]) -> str:
+    return "".join(re2.escape(part) if isinstance(part, str) else _MARKS[part] for part in parts)
 
 
 def _stars(parts: Sequence[str | int]) -> Callable[[str], bool]:

@@ -142,7 +142,7 @@ def _addresses(text: str) -> tuple[tuple[int, int], ...]:
     """The address that a text is, as version and number; Windows writes IPv4 ones as ::ffff:10.0.0.1, which is that
     IPv4 address as well."""
     try:
-        address = ip_address(text.partition("%")[0]) if len(text) < 64 else None
+        address = ip_address(text) if len(text) < 64 else None
     except ValueError:
         return ()
     mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None

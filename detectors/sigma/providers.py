@@ -233,6 +233,7 @@ LINUX: Final[Mapping[tuple[str, str], tuple[Place, ...]]] = {
     ("network_connection", ""): _linux("network_connection"),
     ("file_event", ""): _linux("file_event"),
     ("file_delete", ""): _linux("file_delete"),
+    ("", "sysmon"): (Place("linux", "", LINUX_SYSMON),),
     ("", "auth"): (Place("linux", "", "sshd"), Place("linux", "", "sudo")),
     ("", "syslog"): tuple(Place("linux", "", service) for service in SYSLOG),
 }
@@ -316,11 +317,34 @@ CARRIED: Final = frozenset(
 
 
 def providers(source: LogSource) -> tuple[Place, ...]:
-    """Where the tables say that such events stand; empty for what they do not know."""
-    if source.product == "windows":
-        if source.category:
-            return () if source.service else WINDOWS_CATEGORIES.get(source.category, ())
-        return tuple(_windows(channel) for channel in WINDOWS_SERVICES.get(source.service, ()))
-    if source.product == "linux":
-        return LINUX.get((source.category, source.service), ())
-    return () if source.product else ANYWHERE.get((source.category, source.service), ())
+    """Where the tables say that such events stand; empty for what they do not know.
+
+    Of a rule that names no product all products' places, of one with a category and a service those that are both.
+    """
+    tables = {"windows": (_on_windows,), "linux": (_on_linux,), "": (_on_windows, _on_linux, _anywhere)}
+    both = bool(source.category and source.service)
+    found = [place for table in tables.get(source.product, ()) for place in table(source.category, source.service)]
+    if both and not found:
+        wide = providers(source._replace(service=""))
+        found = [place for place in wide if place.service in _channels(source.service)]
+    return tuple(found)
+
+
+def _channels(service: str) -> tuple[str, ...]:
+    """What events of a service are called: a channel on Windows, elsewhere the service itself."""
+    sysmon = (LINUX_SYSMON,) if service == "sysmon" else ()
+    return (*WINDOWS_SERVICES.get(service, ()), *sysmon, service)
+
+
+def _on_windows(category: str, service: str) -> tuple[Place, ...]:
+    if category:
+        return () if service else WINDOWS_CATEGORIES.get(category, ())
+    return tuple(_windows(channel) for channel in WINDOWS_SERVICES.get(service, ()))
+
+
+def _on_linux(category: str, service: str) -> tuple[Place, ...]:
+    return LINUX.get((category, service), ())
+
+
+def _anywhere(category: str, service: str) -> tuple[Place, ...]:
+    return ANYWHERE.get((category, service), ())

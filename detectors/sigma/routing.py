@@ -14,7 +14,7 @@ from detectors.sigma.activities import ACTIVITY_FIELDS
 from detectors.sigma.mapping import NO_NAMES, Names, names_of, provided
 from detectors.sigma.providers import AGENTS, CARRIED, Place, providers
 from detectors.sigma.rule import LogSource, Node, Rule
-from schemas.event import Source
+from schemas.event import EVERYWHERE, Source
 from schemas.field_mapping import FieldMapping
 
 
@@ -66,12 +66,17 @@ class Index:
 
     def __init__(self, rules: Iterable[Rule]) -> None:
         self._by_place: dict[tuple[str, ...], list[Entry]] = {}
+        self._literal: list[Entry] = []
         for rule_number, rule in enumerate(rules):
-            for number, place in enumerate(places(rule.logsource)):
-                self._by_place.setdefault(place[:3], []).append(Entry(rule_number, number, place))
+            entries = [Entry(rule_number, number, place) for number, place in enumerate(places(rule.logsource))]
+            self._literal.append(entries[0])
+            for entry in entries:
+                self._by_place.setdefault(entry.place[:3], []).append(entry)
 
     def entries(self, source: Source) -> list[Entry]:
         """The rules that look at events of this source, in order, each once."""
+        if source == EVERYWHERE:
+            return list(self._literal)
         found: dict[int, Entry] = {}
         said = ((word, "") if word else ("",) for word in source[:3])
         for key in product(*said):

@@ -31,7 +31,7 @@ from schemas.severity import Severity
 Node = list[Any]
 
 #: Raise it when nodes change their meaning: caches of compiled rules are then built anew.
-NODES_VERSION = 2
+NODES_VERSION = 3
 
 
 class LogSource(NamedTuple):

@@ -13,6 +13,8 @@ from detectors.sigma.modifiers import item
 
 _WORDS: Final = re.compile(r"[^\s()]+")
 _OPERATORS: Final = frozenset({"AND", "OR", "NOT", "OF", "ALL", "ANY", "THEM"})
+#: `2 of selection*`, which some engines take.
+_COUNTED: Final = re.compile(r"(?<![^\s()])(0|0*[2-9]|0*[1-9]\d+)\s+of\s", re.IGNORECASE)
 _ODD: Final = re.compile(r"[^A-Za-z0-9_*|]")
 
 
@@ -23,11 +25,14 @@ def plainly_named(said: dict[str, Any]) -> dict[str, Any]:
     """
     conditions = said["condition"] if isinstance(said["condition"], list) else [said["condition"]]
     words = {word for text in conditions for word in _WORDS.findall(text)}
-    if not any(_ODD.search(word) or word in _OPERATORS for word in (*words, *said)):
+    for text in conditions:
+        if (count := _COUNTED.search(text)) and count[1] not in said:
+            raise UntranslatableError(f"`{count[1]} of` is no part of Sigma, which has `1 of`, `any of` and `all of`")
+    if not any(_ODD.search(word) or _capital(word) for word in (*words, *said)):
         return {**said, "condition": conditions}
 
     def plain(word: str) -> str:
-        if word in _OPERATORS and word not in said:
+        if _capital(word) and word not in said:
             return word.lower()
         return _ODD.sub(lambda odd: f"U{ord(odd[0]):x}U", word)
 
@@ -35,6 +40,11 @@ def plainly_named(said: dict[str, Any]) -> dict[str, Any]:
     if len(named) < len(said):
         raise UntranslatableError("two selections have names that are too much alike")
     return {**named, "condition": [_WORDS.sub(lambda word: plain(word[0]), text) for text in conditions]}
+
+
+def _capital(word: str) -> bool:
+    """Whether it is an operator that pySigma would take for a name: `AND`, `Of`."""
+    return word.upper() in _OPERATORS and not word.islower()
 
 
 def as_named(reason: str) -> str:

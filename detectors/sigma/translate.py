@@ -33,8 +33,8 @@ from detectors.sigma.selections import as_named, detection, plainly_named
 MAX_DEPTH: Final = 40
 #: Leaves' values of one rule after all expansion.
 MAX_VALUES: Final = 200_000
-#: RE2's instructions of one rule, as many as 4,000 expressions of SigmaHQ's usual size; some 20 bytes each.
-MAX_SIZE: Final = 400_000
+#: RE2's instructions of one rule, as many as 1,000 expressions of SigmaHQ's usual size; some 20 bytes each.
+MAX_SIZE: Final = 100_000
 #: Parts of a time: their least and greatest values. An ISO year may have 53 weeks.
 RANGES: Final = {
     "minute": (0, 59), "hour": (0, 23), "day": (1, 31), "week": (1, 53), "month": (1, 12), "year": (1, 9999),
@@ -49,13 +49,20 @@ Part = str | int | list[str]
 
 
 class _Engine:
-    """What pySigma asks of an engine of regular expressions: RE2 with our bounds, and silent."""
+    """What pySigma asks of an engine of regular expressions: RE2 with our bounds, and silent. One a rule: it counts."""
 
     error = PatternError
 
+    def __init__(self) -> None:
+        self._size = 0
+
     def compile(self, pattern: str, flags: int = 0) -> Any:
         letters = "".join(letter for letter, flag in (("i", 2), ("m", 8), ("s", 16)) if flags & flag)
-        return _Compiled(compiled(f"(?{letters}){pattern}" if letters else pattern))
+        made = compiled(f"(?{letters}){pattern}" if letters else pattern)
+        self._size += made.programsize
+        if self._size > MAX_SIZE:  # before the next of a thousand such is compiled
+            raise PatternError(_TOO_LARGE)
+        return _Compiled(made)
 
 
 class _Compiled:
@@ -68,7 +75,7 @@ class _Compiled:
         return self._pattern.fullmatch(text.encode())
 
 
-_POLICY: Final = SigmaPolicy(regex_engine=_Engine())
+_TOO_LARGE: Final = "its regular expressions and wildcards are too large together; make several rules"
 
 
 class Translated:
@@ -78,14 +85,15 @@ class Translated:
 
     def __init__(self, document: dict[str, Any]) -> None:
         """Read one parsed YAML document. Raises UntranslatableError with the reason."""
+        policy = SigmaPolicy(regex_engine=_Engine())
         try:
             # Beside the detection all is pySigma's; of the detection it would lose integers and refuse modifiers.
-            rule = SigmaRule.from_dict({**document, "detection": _ANY}, policy=_POLICY)
+            rule = SigmaRule.from_dict({**beside(document), "detection": _ANY}, policy=policy)
             said = plainly_named(document["detection"])
             detections = SigmaDetections(
-                {name: detection(part, _POLICY) for name, part in said.items() if name != "condition"},
+                {name: detection(part, policy) for name, part in said.items() if name != "condition"},
                 said["condition"],
-                policy=_POLICY,
+                policy=policy,
             )
             self.tree = joined("or", [_tree(condition.parsed, 0) for condition in detections.parsed_condition])
         except UntranslatableError:
@@ -102,6 +110,14 @@ class Translated:
         self.status: str = rule.status.name.lower() if rule.status else ""
         self.tags: list[str] = [str(tag) for tag in rule.tags]
         check(self.tree)
+
+
+def beside(document: dict[str, Any]) -> dict[str, Any]:
+    """What pySigma is given of a document: it demands UUIDs and a list of false positives, which Sigma does not."""
+    said = {key: value for key, value in document.items() if key not in ("id", "related")}
+    if isinstance(said.get("falsepositives"), str):
+        said["falsepositives"] = [said["falsepositives"]]
+    return said
 
 
 #: Stands where pySigma expects a detection.
@@ -171,7 +187,7 @@ def _text(field: str | None, value: sigma.SigmaString) -> Node:
     parts = glued(map(_part, value.s), cased)
     if any(isinstance(part, list) for part in parts):
         return ["expand", field, parts, cased]
-    return text_node(field, parts, cased)
+    return text_node(field, parts, cased, tied=getattr(value, "tied", False))
 
 
 def _part(part: Any) -> Part:
@@ -201,12 +217,17 @@ def glued(parts: Iterable[Part], cased: bool) -> list[Part]:
     return made
 
 
-def text_node(field: str | None, parts: list[Any], cased: bool) -> Node:
-    """The leaf of one text without placeholders. Raises UntranslatableError for a keyword that asks for nothing."""
-    return _keyword(parts, cased) if field is None else _whole(field, parts, cased)
+def text_node(field: str | None, parts: list[Any], cased: bool, tied: bool = False) -> Node:
+    """The leaf of one text without placeholders. `tied`: a keyword that is tied to an end of a value.
+
+    Raises UntranslatableError for a keyword that asks for nothing.
+    """
+    if field is None and (not tied or parts in ([], [MANY])):
+        return _keyword(parts, cased)
+    return _whole(field, parts, cased)
 
 
-def _whole(field: str, parts: list[str | int], cased: bool) -> Node:
+def _whole(field: str | None, parts: list[str | int], cased: bool) -> Node:
     match parts:
         case []:
             return ["eq", field, [""], cased]
@@ -238,8 +259,10 @@ def _number(field: str | None, value: sigma.SigmaNumber) -> Node:
     if field is None:
         return ["has", None, [str(number)], False]
     if isinstance(number, int):
+        if -(2**63) <= number < 2**64:
+            return ["num", field, [number]]
         # Beyond 64 bits no JSON keeps a number exactly; its digits may still stand in a text.
-        return ["num", field, [number]] if -(2**63) <= number < 2**64 else ["eq", field, [str(number)], False]
+        return ["or", ["num", field, [float(number)]], ["eq", field, [str(number)], False]]
     if number.is_integer():
         return joined("or", [_number(field, sigma.SigmaNumber(int(number))), ["eq", field, [str(number)], False]])
     return ["num", field, [number]]
@@ -329,9 +352,7 @@ def check(tree: Node) -> None:
         elif node[0] == "like":
             work += sum(map(_size, node[2]))
         if work > MAX_SIZE:
-            raise UntranslatableError(
-                "its regular expressions and wildcards are too large together; make several rules"
-            )
+            raise UntranslatableError(_TOO_LARGE)
     if values > MAX_VALUES:
         raise UntranslatableError(f"the condition holds {values:,} values; at most {MAX_VALUES:,} are carried out")
 

@@ -68,7 +68,7 @@ def detect(
     # Its cache of compiled rules is its own: other rules than the worker's, and any folder may be the present one.
     settings = load(state_dir=offline.CACHE, **{name: tuple(paths) for name, paths in named.items() if paths})
     processes = offline.processes(files)
-    loaded = loading.load(settings, stage.value)
+    loaded = loading.load(settings, stage.value, offline=True)
     _say_refused(loaded)
     tally = _Tally()
     judge = offline.Judge(settings, loaded.decide, topic)
@@ -83,6 +83,8 @@ def detect(
     for fault in gathering.faults():
         note(fault)
     note(f"{tally.lines:,} lines, {count:,} detections, {tally.unparsed:,} lines are no event.")
+    if tally.everywhere:
+        note(f"{tally.everywhere:,} lines tell no log source: every rule was asked. QORGAN_TOPICS can name it.")
     if tally.hidden:
         note(f"{tally.hidden:,} matches are suppressed; `qorgan rules suppressions` with these files shows them.")
     raise typer.Exit(Exit.OK if count else Exit.FOUND_NOTHING)
@@ -120,11 +122,13 @@ class _Tally:
         self.lines = 0
         self.unparsed = 0
         self.hidden = 0
+        self.everywhere = 0
 
     def over(self, judged: Iterator[Judged], progress: Callable[[int], None]) -> Iterator[Judged]:
         for part in judged:
             self.lines += part.lines
             self.hidden += len(part.hidden)
+            self.everywhere += part.everywhere
             progress(part.lines)
             for line, reason in part.unparsed:
                 self.unparsed += 1
@@ -137,5 +141,8 @@ def _say_refused(loaded: Loaded) -> None:
     faults = [*map(str, loaded.rules.refused), *(f"{fault.where}: {fault.why}" for fault in loaded.indicators.faults)]
     for fault in faults[:NAMED]:
         note(f"not used: {fault}")
+    nobodys = sum(each.kind == "filter" and not each.account.owner for each in loaded.rules.suppressions.all)
+    if nobodys:
+        note(f"{nobodys:,} filters apply for which nobody answers: a worker refuses them.")
     if len(faults) > NAMED:
         note(f"and {len(faults) - NAMED:,} more rules or indicators not used")

@@ -7,6 +7,7 @@ from typing import Any, Final
 from detectors.ioc.observables import address
 from pipeline.parsers.clock import moment
 from pipeline.parsers.shape import Topic, source, word
+from pipeline.parsers.windows import without_spaces
 from pipeline.parsers.winlogbeat import reach
 from schemas.event import Event, Format
 
@@ -39,6 +40,8 @@ def is_json(_doc: dict[str, Any]) -> bool:
 def plain_json(doc: dict[str, Any], raw: bytes, _near: int, topic: Topic) -> Event:
     """The fields are the record's own object."""
     cloudtrail = "eventSource" in doc and "eventName" in doc and "awsRegion" in doc
+    if " " in "".join(doc):
+        doc = without_spaces(doc) | doc
     own = 0
     for name in _TIMES:
         if name in doc:

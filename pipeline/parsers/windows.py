@@ -6,7 +6,7 @@ Names with spaces (Defender's `Threat Name`) stand without them too: rules write
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from pipeline.parsers.clock import moment
 from pipeline.parsers.shape import MAX_EVENT_ID, Topic, address_of, event_number, first_of, windows_source
@@ -155,7 +155,9 @@ def windows(fields: dict[str, Any], raw: bytes, form: Format, stamp: Any, topic:
     # To look at every name costs; NXLog's flat records have such names in channels like `… Windows Defender/…`.
     if (form is not NXLOG or (type(channel) is str and " " in channel)) and " " in "".join(fields):
         fields.update(without_spaces(fields))
-    known = windows_source(channel, number) if type(channel) is str else windows_source("", number)
+    if not channel or type(channel) is not str:
+        channel = _channel_of(get("Provider_Name"))
+    known = windows_source(channel, number)
     if topic.bare:
         return Event(0, raw, form, known, fields, 0, 0)
     return Event(
@@ -176,6 +178,23 @@ def windows(fields: dict[str, Any], raw: bytes, form: Format, stamp: Any, topic:
         _COMMAND(get),
         _DOMAIN(get),
     )
+
+
+#: Providers that write to one channel, for records that lack theirs.
+_CHANNELS: Final = {
+    "microsoft-windows-sysmon": "microsoft-windows-sysmon/operational",
+    "microsoft-windows-security-auditing": "security",
+    "microsoft-windows-powershell": "microsoft-windows-powershell/operational",
+    "microsoft-windows-windows defender": "microsoft-windows-windows defender/operational",
+    "microsoft-windows-taskscheduler": "microsoft-windows-taskscheduler/operational",
+    "linux-sysmon": "linux-sysmon/operational",
+    "powershell": "windows powershell",
+    "service control manager": "system",
+}
+
+
+def _channel_of(provider: Any) -> str:
+    return _CHANNELS.get(provider.lower(), "") if type(provider) is str else ""
 
 
 def without_spaces(fields: dict[str, Any]) -> dict[str, Any]:

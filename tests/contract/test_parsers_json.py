@@ -108,6 +108,12 @@ def test_another_object_has_the_log_source_of_its_topic() -> None:
     assert event({"eventType": "x"}).source == Source()
 
 
+def test_a_name_with_blanks_stands_without_them_too() -> None:
+    """As the specification has rules write it; what has that name already keeps it."""
+    found = event({"New Value": "a", "Old Value": "b", "OldValue": "c"})
+    assert (found.fields["NewValue"], found.fields["New Value"], found.fields["OldValue"]) == ("a", "a", "c")
+
+
 def test_ecs_names_fill_the_columns() -> None:
     doc = {
         "@timestamp": 1_791_738_855.003,

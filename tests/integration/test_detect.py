@@ -120,6 +120,33 @@ def test_what_is_missing_is_3(tmp_path: Path, rules: Path, missing: str, capsys:
     assert (code, found, err.count("\n")) == (3, [], 1)
 
 
+def test_every_rule_is_asked_about_a_line_that_tells_no_log_source_and_that_is_said(
+    tmp_path: Path, rules: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Somebody named the file and the rules; a worker would ask no rule. What does tell its source is routed."""
+    bare = orjson.dumps({"EventID": 4688, **EVIL})
+    (tmp_path / "a.jsonl").write_bytes(b"\n".join([bare, event(**EVIL).replace(b'"Security"', b'"System"'), bare]))
+    code, found, err = detect(capsys, tmp_path / "a.jsonl", "--rules", rules)
+    assert (code, [row["line"] for row in found]) == (0, [1, 3])
+    assert "2 lines tell no log source: every rule was asked" in err
+
+
+def test_most_rules_may_be_bad_and_a_filter_needs_nobody_who_answers(
+    tmp_path: Path, rules: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Here nothing else is in force, and nothing is hidden from anybody; a worker refuses both."""
+    for number in range(3):
+        (rules / f"broken{number}.yml").write_text(BROKEN)
+    (rules / "filter.yml").write_text(
+        "title: Known\nlogsource: {product: windows}\nfilter: {rules: any, ours: {User: ours}, condition: not ours}\n"
+    )
+    (tmp_path / "a.jsonl").write_bytes(event(**EVIL) + b"\n" + event(User="ours", **EVIL))
+    code, found, err = detect(capsys, tmp_path / "a.jsonl", "--rules", rules)
+    assert (code, [row["line"] for row in found]) == (0, [1])
+    assert err.count("not used: ") == 3
+    assert "1 filters apply for which nobody answers" in err
+
+
 CORRELATION = """
 title: Such programs on one host, often
 id: 6c0ffee0-0000-4000-8000-0000000000c1

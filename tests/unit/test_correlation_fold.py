@@ -29,6 +29,27 @@ def test_a_window_is_open_at_its_beginning_and_closed_at_its_end() -> None:
     assert len(episodes(one.feed([at(0, 0), at(1, 1), at(MINUTE - 1, 2)]) + one.finish())) == 1
 
 
+def test_an_order_has_to_be_run_through_within_the_window() -> None:
+    rule = correlation("temporal_ordered", ("gte", 3))
+    for last, runs in ((MINUTE, 0), (MINUTE - 1, 1)):
+        one = correlator(rule)
+        assert len(episodes(one.feed([at(0, 0, 1), at(1, 1, 2), at(last, 2, 4)]) + one.finish())) == runs
+
+
+@pytest.mark.parametrize(
+    ("percentile", "values", "measured"),
+    [(25, (0, 10), 2.5), (50, (0, 10, 11), 10), (95, tuple(range(21)), 19), (0, (3, 4), 3), (100, (3, 4), 4)],
+)
+def test_a_percentile_is_linear_between_the_nearest_ranks(
+    percentile: int, values: tuple[int, ...], measured: float
+) -> None:
+    for operator, holds in (("eq", 1), ("gt", 0), ("lt", 0)):
+        bound, count = (operator, int(measured * UNIT)), ("gte", 0)
+        one = correlator(correlation("value_percentile", bound, count, percentile=percentile))
+        fed = one.feed([at(0, n, value * UNIT) for n, value in enumerate(values)])
+        assert len(episodes(fed + one.finish())) == holds, operator
+
+
 def test_a_provisional_is_said_with_the_contribution_that_makes_it_true_and_once() -> None:
     one = correlator(COUNT)
     assert [len(one.feed([at(n * SECOND, n)])) for n in range(6)] == [0, 0, 1, 0, 0, 0]

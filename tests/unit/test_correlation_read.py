@@ -113,6 +113,19 @@ def test_measures_of_values_are_in_millionths_and_percentiles_named() -> None:
     assert both.fields == ("host", "user")
 
 
+def test_a_percentile_that_is_not_named_is_the_median() -> None:
+    """As in the specification's own example, which names none."""
+    assert read({"type": "value_percentile", "condition": {"lte": 1, "field": "n"}}).percentile == 50
+
+
+def test_an_alias_may_name_a_rule_that_rules_gives_by_its_id() -> None:
+    aliases = {"address": {"failed_logon": "IpAddress", "logon": "SourceAddress"}}
+    rules = ["A1B2C3D4-0000-4000-8000-000000000001", "logon"]
+    found = read({"rules": rules, "aliases": aliases, "group-by": "address"})
+    assert [found.field_of("address", place) for place in (0, 1)] == ["IpAddress", "SourceAddress"]
+    assert not found.loose
+
+
 @pytest.mark.parametrize("kind", ["temporal", "temporal_extended", "temporal_ordered", "temporal_ordered_extended"])
 def test_boolean_conditions_are_read_with_and_without_the_list_of_rules(kind: str) -> None:
     for rules in (None, ["failed_logon", "logon"]):
@@ -178,7 +191,17 @@ def test_a_rule_that_one_correlation_generates_is_told_for_itself() -> None:
         ({"condition": {"gte": 1, "field": "x"}}, "takes no field"),
         ({"type": "value_count"}, "names no field"),
         ({"type": "value_sum", "condition": {"gte": 1, "field": ["a", "b"]}}, "measures one field"),
-        ({"type": "value_percentile", "condition": {"gte": 1, "field": "a"}}, "no percentile from 0 to 100"),
+        (
+            {"type": "value_percentile", "condition": {"gte": 1, "field": "a", "percentile": 101}},
+            "no percentile from 0 to 100",
+        ),
+        (
+            {
+                "rules": ["a1b2c3d4-0000-4000-8000-000000000001"],
+                "aliases": {"a": {"failed_logon": "x", "a1b2c3d4-0000-4000-8000-000000000001": "y"}},
+            },
+            "names two fields of 'failed_logon'",
+        ),
         ({"condition": "failed_logon"}, "a boolean condition is for temporal types"),
         ({"type": "temporal_extended"}, "has a boolean condition"),
         ({"type": "temporal", "condition": "failed_logon and"}, "lacks the name of a rule"),
@@ -208,7 +231,8 @@ def test_what_cannot_be_carried_out_is_refused_with_the_reason(correlation: dict
 def test_a_document_that_is_both_or_no_mapping_is_refused() -> None:
     assert "a rule and a correlation at once" in refusal({}, detection={"a": {"b": 1}, "condition": "a"})
     assert "not a mapping" in str(load("x.yml", b"title: x\ncorrelation: 1\n").refused[0])
-    assert "is no UUID" in refusal({}, id="mine")
+    assert "the id '../mine' is none" in refusal({}, id="../mine")
+    assert read({}, id="Mine.7").id == "Mine.7"
 
 
 def test_a_correlation_that_refers_to_itself_is_refused_by_name_and_takes_the_rules_with_it_nowhere() -> None:

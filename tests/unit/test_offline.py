@@ -79,11 +79,19 @@ def test_where_most_lines_are_found_they_are_read_once(whole: list[Any]) -> None
     rarely = lines([needle(n) for n in range(9)])
     often = lines([needle(n, "a needle") for n in range(9)])
     sieved: list[Any] = []
-    judge._sieved = lambda given: (sieved.append(given), (given, []))[1]  # type: ignore[method-assign]  # to count
+    judge._sieved = lambda given: (sieved.append(given), (given, [], 0))[1]  # type: ignore[method-assign]  # to count
     for part in (often, often, rarely, often):
         judge("a", part, 0)
     assert sieved == [often, often]
     assert len(whole) == 4 * 9
+
+
+@pytest.mark.parametrize("few", [True, False])
+def test_lines_that_tell_no_log_source_are_judged_and_counted_however_they_are_read(few: bool) -> None:
+    judge = judge_of([tree_rule(["has", "F", ["needle"], False])])
+    judge._few = few
+    told = judge("a", lines([b'{"F": "a needle"}', b'{"F": "hay"}', needle(0, "a needle")]), 0)
+    assert ([row["line"] for row in told.detections], told.everywhere) == ([1, 3], 2)
 
 
 def test_indicators_are_looked_for_in_every_line() -> None:

@@ -17,7 +17,7 @@ from detectors.sigma.providers import PROCESS_4688
 from pipeline.settings import TopicSettings
 from schemas.activity import Sighting, activity_key, distinct, doubles
 from schemas.errors import RefusedError
-from schemas.event import Source
+from schemas.event import EVERYWHERE, NOWHERE, Source
 from tests import parsing
 from tests.sigma import PROCESS, event, rule
 
@@ -74,6 +74,41 @@ def test_a_channel_in_lower_case_and_a_name_with_a_blank_are_the_same() -> None:
         (read_,) = [parsing.event(told | {"Channel": name})]
         made = rule({"s": {"Signature|contains": "mimikatz"}, "condition": "s"}, logsource={"category": "antivirus"})
         assert Engine([made]).match([read_])
+
+
+CHANNEL = "microsoft-windows-sysmon/operational"
+
+
+@pytest.mark.parametrize(
+    ("logsource", "source", "looks"),
+    [
+        ({"category": "process_creation"}, Source("windows", "", CHANNEL, 1), True),
+        ({"category": "process_creation"}, Source("windows", "", "security", 4688), True),
+        ({"category": "process_creation"}, Source("linux", "", "linux-sysmon/operational", 1), True),
+        ({"category": "process_creation"}, Source("windows", "", CHANNEL, 3), False),
+        ({"category": "process_creation", "service": "sysmon"}, Source("windows", "", CHANNEL, 1), True),
+        (STARTS | {"service": "sysmon"}, Source("windows", "", CHANNEL, 1), True),
+        (STARTS | {"service": "sysmon"}, Source("windows", "", "security", 4688), False),
+        (STARTS | {"service": "security"}, Source("windows", "", "security", 4688), True),
+        ({"service": "sysmon"}, Source("windows", "", CHANNEL, 22), True),
+        ({"service": "powershell"}, Source("windows", "", "powershellcore/operational", 4104), True),
+        ({"product": "linux", "service": "sysmon"}, Source("linux", "", "linux-sysmon/operational", 5), True),
+        (STARTS, Source("linux", "", "linux-sysmon/operational", 1), False),
+        ({"product": "qualys"}, EVERYWHERE, True),
+        ({"product": "qualys"}, NOWHERE, False),
+    ],
+)
+def test_category_product_and_service_stand_alone_or_together(
+    logsource: dict[str, str], source: Source, looks: bool
+) -> None:
+    fields = {"NewProcessName": "C:\\x.exe", "Image": "C:\\x.exe", "F": "a"}
+    assert found({"F": "a"}, fields, source, logsource) is looks
+
+
+@pytest.mark.parametrize("provider", ["Provider_Name", "SourceName"])
+def test_a_windows_event_without_its_channel_is_placed_by_its_provider(provider: str) -> None:
+    (read_,) = [parsing.event({"EventID": 1, provider: "Microsoft-Windows-Sysmon", "Image": "C:\\x.exe"})]
+    assert read_.source == PROCESS
 
 
 def test_a_connection_of_5156_is_one_of_sysmons() -> None:

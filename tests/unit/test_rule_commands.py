@@ -91,7 +91,7 @@ def test_explain_follows_the_provider_s_names_and_says_when_the_rule_looks_elsew
     assert any(line.startswith("  + [tool] NewProcessName ends with") for line in said)
     said = explained(rule, record(tmp_path, EventID=3), capsys)
     assert said[0].endswith(": does not match")
-    assert "never asked about this record" in said[2]
+    assert "a worker never asks it about this record" in said[2]
     assert said[3].startswith("+ all of"), "what it would be is told all the same"
 
 

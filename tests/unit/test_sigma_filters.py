@@ -84,7 +84,6 @@ def test_the_lint_takes_every_leaf_for_false() -> None:
 @pytest.mark.parametrize(
     ("sentence", "said"),
     [
-        ("nobody answers for it: owner, reason, expires missing", None),
         ("nobody answers for it: owner missing", ACCOUNT | {"owner": ""}),
         ("nobody answers for it: reason missing", ACCOUNT | {"reason": None}),
         ("nobody answers for it: expires missing", {"owner": "a", "reason": "b"}),
@@ -98,8 +97,23 @@ def test_the_lint_takes_every_leaf_for_false() -> None:
 )
 def test_a_filter_for_which_nobody_answers_is_refused_at_the_line_of_its_account(sentence: str, said: Any) -> None:
     (told,) = refused(RULE, filter_text(qorgan=said))
-    assert told.startswith("1.yml:" + ("5: " if said is None else "11: "))
+    assert told.startswith("1.yml:11: ")
     assert sentence in told
+
+
+def test_a_filter_names_a_rule_by_its_id_in_whatever_case() -> None:
+    named = rule_text({"s": {"F": "a"}, "condition": "s"}, id="Site-Rule.7")
+    text = filter_text({"rules": ["site-rule.7"]})
+    assert judged(named, text, fields={"User": "adm_x"}) == (0, [FILTER_ID])
+
+
+def test_a_filter_as_the_specification_knows_it_is_for_files_alone() -> None:
+    """Nobody answers for it, so a worker refuses it."""
+    texts = (RULE, filter_text(qorgan=None))
+    assert refused(*texts)[0].startswith("1.yml:5: nobody answers for it: owner, reason, expires missing. Say who")
+    anyway = Tuning({}, unanswered=True)
+    assert refused(*texts, tuning=anyway) == []
+    assert judged(*texts, fields={"User": "adm_x"}, at_ms=1 << 61, tuning=anyway) == (0, [FILTER_ID])
 
 
 @pytest.mark.parametrize(

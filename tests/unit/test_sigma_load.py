@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import time
+from random import Random
 
 import pytest
 
+from detectors.sigma import patterns
+from detectors.sigma.engine import Engine
 from detectors.sigma.load import MAX_BYTES, load, unique
 from detectors.sigma.rule import LogSource
 from schemas.severity import Severity
-from tests.sigma import refusal, rule, rule_text
+from tests.sigma import event, refusal, rule, rule_text
 
 SELECTION = {"s": {"F": "a"}, "condition": "s"}
 
@@ -51,6 +54,41 @@ def test_one_bad_document_takes_no_other_with_it() -> None:
     assert [(each.line > 5, each.reason) for each in loaded.refused] == [(True, "it has no detection")]
 
 
+@pytest.mark.parametrize("broken", [b"title: [a\n", b"a: " + b"[" * 60 + b"]" * 60 + b"\n", b"title: a\n\tb: c\n"])
+def test_a_document_that_is_no_yaml_takes_no_other_of_its_file_with_it(broken: bytes) -> None:
+    other = "4f2a0f3e-3c0b-4f7e-9a55-0b6f0a9a1d12"
+    loaded = load("three.yml", b"---\n".join([rule_text(SELECTION), broken, rule_text(SELECTION, id=other)]))
+    assert [each.id for each in loaded.rules] == ["3f2a0f3e-3c0b-4f7e-9a55-0b6f0a9a1d11", other]
+    (refusal_,) = loaded.refused
+    first = rule_text(SELECTION).count(b"\n") + 2
+    assert first <= refusal_.line <= first + broken.count(b"\n") + 1
+
+
+def test_nothing_between_two_marks_is_no_rule_and_no_fault() -> None:
+    loaded = load("ends.yml", b"---\n---\n" + rule_text(SELECTION) + b"---\n")
+    assert (len(loaded.rules), loaded.refused) == (1, ())
+    assert "the file holds no rule" in str(load("none.yml", b"---\n---\n").refused[0])
+
+
+@pytest.mark.parametrize(
+    "also",
+    [
+        {"id": "site-rule.7"},
+        {"id": "929A690E-BEF0-1204-0928-EF5E620D6FCC"},
+        {"related": [{"id": "old-7", "type": "obsolete"}]},
+        {"falsepositives": "none known"},
+        {"taxonomy": "ours", "scope": ["server"], "license": "MIT", "custom": {"a": [1]}},
+        {"logsource": {"product": "windows", "definition": "all of it", "vendor": 5}},
+    ],
+)
+def test_what_the_specification_leaves_open_loads(also: dict[str, object]) -> None:
+    assert rule(SELECTION, **also).title == "A test"
+
+
+def test_an_id_that_is_no_uuid_stays_as_written() -> None:
+    assert rule(SELECTION, id="Site-Rule.7").id == "Site-Rule.7"
+
+
 @pytest.mark.parametrize(
     ("sentence", "also"),
     [
@@ -70,7 +108,8 @@ def test_one_bad_document_takes_no_other_with_it() -> None:
         ("doesn't match any detection", {"detection": {"s": {"F": 1}, "condition": "1 of nosuch*"}}),
         ("pipe syntax", {"detection": {"s": {"F": 1}, "condition": "s | count() > 5"}}),
         ("'s' is empty", {"detection": {"s": {}, "condition": "s"}}),
-        ("the id 'no-uuid' is no UUID", {"id": "no-uuid"}),
+        ("the id '../id' is none", {"id": "../id"}),
+        ("the id '5' is none", {"id": 5}),
         ("is not a valid Sigma rule level", {"level": "deadly"}),
         ("must have a title", {"title": None}),
         ("a rule and a correlation at once", {"correlation": {"type": "event_count"}}),
@@ -169,6 +208,10 @@ def test_a_hostile_file_is_refused_in_bounded_time(data: bytes) -> None:
     assert time.process_time() - start < 10
 
 
+def test_aliases_are_counted_as_if_they_were_written_out() -> None:
+    assert "with its aliases the document has more than 400,000 nodes" in str(load("x.yml", _laughs()).refused[0])
+
+
 def test_odd_but_small_rules_load() -> None:
     assert rule({"s": {"F": 1}, "condition": "(" * 3000 + "s" + ")" * 3000})
     assert rule({"s": {"F|re": "(" * 500 + "a" + ")" * 500}, "condition": "s"})
@@ -180,6 +223,45 @@ def test_an_expression_that_would_hang_others_is_found_in_linear_time() -> None:
     start = time.process_time()
     assert not holds({"F|re": "(a+)+$"}, {"F": "a" * 100_000 + "b"})
     assert time.process_time() - start < 5
+
+
+def test_a_text_of_thousands_of_wildcards_is_matched_in_linear_time() -> None:
+    made = rule({"s": {"F": "*a?" * 5_000}, "condition": "s"})
+    engine, started = Engine([made]), time.monotonic()
+    assert engine.match([event({"F": "ab" * 5_000}), event({"F": "a" * 100_000})])
+    assert not engine.match([event({"F": "ab" * 4_999})])
+    assert time.monotonic() - started < 5
+
+
+def test_a_text_with_wildcards_means_the_same_piece_by_piece(monkeypatch: pytest.MonkeyPatch) -> None:
+    random = Random(7)
+    signs = ["a", "b", "ab", "ж", patterns.ONE, patterns.MANY, patterns.DASH]
+    tried = 0
+    for _ in range(500):
+        drawn = [patterns.MANY, *random.choices(signs, k=random.randint(1, 6))]
+        random.shuffle(drawn)
+        shape = tuple(part for at, part in enumerate(drawn) if part != patterns.MANY or part not in drawn[at - 1 : at])
+        whole = patterns.like.__wrapped__(shape)
+        with monkeypatch.context() as short:
+            short.setattr(patterns, "LONG_SHAPE", -1)
+            pieces = patterns.like.__wrapped__(shape)
+        for text in ("".join(random.choices("ab-ж\n", k=random.randint(0, 8))) for _ in range(20)):
+            assert pieces(text) is whole(text), (shape, text)
+            tried += whole(text)
+    assert tried > 500
+
+
+def test_a_thousand_expressions_load_and_one_more_does_not() -> None:
+    assert rule({"s": {"F|re": ["a"] * 1_000}, "condition": "s"})
+    assert "1,001 regular expressions" in refusal({"s": {"F|re": ["a"] * 1_001}, "condition": "s"})
+
+
+def test_an_expression_of_too_many_steps_is_refused() -> None:
+    assert "at most 10,000 are carried out" in refusal({"s": {"F|re": "(a.{0,900}b)|(c.{0,900}d)"}, "condition": "s"})
+    many = [f"a.{{0,900}}b{number}" for number in range(1_000)]
+    started = time.monotonic()
+    assert "too large together" in refusal({"s": {"F|re": many}, "condition": "s"})
+    assert time.monotonic() - started < 2
 
 
 def test_a_title_that_is_a_path_is_only_a_title() -> None:

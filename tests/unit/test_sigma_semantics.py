@@ -38,6 +38,12 @@ def test_the_matched_fields_are_those_that_made_it_true_cut_to_a_kilobyte() -> N
     assert 1022 <= len(found.matched["CommandLine"].encode()) <= 1024
 
 
+def test_an_alternative_that_does_not_hold_names_none_of_its_fields() -> None:
+    detection = {"s": [{"F": "a", "G": "b"}, {"H": "c"}], "condition": "s"}
+    (found,) = Engine([rule(detection)]).match([event({"F": "a", "G": "x", "H": "c"})])
+    assert found.matched == {"H": "c"}
+
+
 def test_no_more_than_twenty_matched_fields_are_kept() -> None:
     fields = {f"F{n}": str(n) for n in range(30)}
     (found,) = Engine([rule({"s": dict(fields), "condition": "s"})]).match([event(fields)])
