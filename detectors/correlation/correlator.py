@@ -13,6 +13,8 @@ from typing import Final
 
 import orjson
 
+from detectors.behaviour.detector import Detector
+from detectors.behaviour.fold import Behaviour
 from detectors.correlation.abouts import Abouts
 from detectors.correlation.contribution import Contribution, Found, Lookup, Member, contribute
 from detectors.correlation.correlation import Correlation
@@ -41,12 +43,17 @@ class Correlator:
         self._limits = limits
         self._lanes: list[str] = []
         self._lane: dict[str, int] = {}
-        self._folds = {rule.id: Fold(rule, self._lanes, limits) for rule in rules.ordered}
+        self._folds: dict[str, Fold | Behaviour] = {
+            rule.id: Behaviour(rule, self._lanes, limits)
+            if isinstance(rule, Detector)
+            else Fold(rule, self._lanes, limits)
+            for rule in rules.ordered
+        }
         self._abouts = {rule.id: Abouts((limits or Limits()).contributions) for rule in rules.ordered}
         self._doubles = {rule.id: Doubles() for rule in rules.ordered if counts_doubles(rule)}
 
     @property
-    def folds(self) -> dict[str, Fold]:
+    def folds(self) -> dict[str, Fold | Behaviour]:
         """Correlation's id → its state, for metrics."""
         return self._folds
 
@@ -151,7 +158,7 @@ class Correlator:
         about = self._abouts[verdict.correlation].of(self._lane[lane] << OFFSET_BITS | offset)
         return verdict if about is None else verdict._replace(about=about)
 
-    def _first_hand(self, fold: Fold, activity: str, new: Sighting) -> bool:
+    def _first_hand(self, fold: Fold | Behaviour, activity: str, new: Sighting) -> bool:
         """Whether a contribution counts; others that tell the same less fully are taken back because of it."""
         doubles = self._doubles.get(fold.rule.id)
         if doubles is None or new.time <= fold.settled:
@@ -161,7 +168,7 @@ class Correlator:
             fold.remove(one.group, one.time, one.identity)
         return counts
 
-    def _forget(self, fold: Fold) -> None:
+    def _forget(self, fold: Fold | Behaviour) -> None:
         """What no verdict to come can need."""
         rule = fold.rule
         self._abouts[rule.id].forget(fold.settled - rule.timespan, fold.firsts)

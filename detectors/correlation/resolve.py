@@ -110,6 +110,8 @@ class _Resolver:
             if id_ in ids:
                 return f"it refers to {ref[:80]!r} twice", []
             named = self._known.get(id_)
+            if named is not None and named.kind == "silence":
+                return f"it refers to {ref[:80]!r}, a detector of silence: its results come too long after the fact", []
             if named is not None:
                 if len(path) > MAX_CHAIN:
                     return f"it stands in a chain of more than {MAX_CHAIN} correlations", []
