@@ -229,15 +229,20 @@ class Behaviour:
 
     def _keep(self, group: str, held: Group, until: int) -> None:
         """See to it that it is settled again, or forget it."""
-        if held.pending:
-            self._register(group, held, min(held.pending[0], max(held.memory.due, until + 1)))
-        elif held.memory.over(until):
+        if not held.pending and held.memory.over(until):
             self._drop(group)
             return
-        else:
-            self._register(group, held, max(held.memory.due, until + 1))
+        self._register(group, held, self._next(held, until))
         if 2 * self.entries > self._limits.contributions or 2 * self.held_bytes > self._limits.bytes:
             self._groups[group] = self._groups.pop(group)  # the last to be evicted
+
+    @staticmethod
+    def _next(held: Group, settled: int) -> int:
+        """The time at which there is something to settle."""
+        due = held.memory.due
+        if held.pending:
+            return min(held.pending[0], due) if due > settled else held.pending[0]
+        return max(due, settled + 1)
 
     def _ordered(self, pending: array[int], count: int) -> Iterator[tuple[int, int, int]]:
         """The first contributions, those of one time by the names of their records."""
@@ -309,7 +314,8 @@ class Behaviour:
             "evicted": self.evicted,
             "behind": self.behind,
             "groups": [
-                [group, len(held.pending), len(memories[group]), held.told] for group, held in self._groups.items()
+                [group, len(held.pending), len(memories[group]), [list(told) for told in held.told]]
+                for group, held in self._groups.items()
             ],
         }
         return head, (
@@ -332,6 +338,5 @@ class Behaviour:
             self._pending += pending // STRIDE
             self.entries += self._weight(held)
             self._letters += len(group)
-            due = max(held.memory.due, self._settled + 1)
-            self._register(group, held, min(held.pending[0], due) if held.pending else due)
+            self._register(group, held, self._next(held, self._settled))
         return at

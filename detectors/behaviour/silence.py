@@ -66,6 +66,8 @@ class Silence:
         if self._episode is not None and until >= forgotten:
             self._episode = self._episode._replace(until=forgotten)
             said += self.finish()
+        if until >= forgotten:
+            self._began = self._last  # nothing more is said of this life
         return said
 
     def finish(self) -> Sequence[Said]:

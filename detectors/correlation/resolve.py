@@ -91,7 +91,7 @@ class _Resolver:
             self._refuse(correlation, reason)
             self._done[correlation.id] = None
             return False
-        self._depth[correlation.id] = 1 + max([self._depth.get(ref, 0) for ref in ids])
+        self._depth[correlation.id] = 1 + max([0, *(self._depth.get(ref, 0) for ref in ids)])
         self._done[correlation.id] = replace(correlation, rules=tuple(ids))
         return True
 
