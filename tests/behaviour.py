@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from fractions import Fraction
+from itertools import pairwise
 from typing import Any
 
 from detectors.behaviour.detector import Detector
@@ -127,7 +128,7 @@ def _many(rule: Detector, group: str, rows: list[Row], now: int) -> list[Episode
 def _far(rule: Detector, group: str, rows: list[Row], now: int) -> list[Episode]:
     found: list[Episode] = []
     going_on = False
-    for (before, _, here), (time, name, there) in zip(rows, rows[1:], strict=False):
+    for (before, _, here), (time, name, there) in pairwise(rows):
         far = apart(here, there)
         hours = Fraction(time - before, HOUR)
         if far < rule.distance or far <= rule.speed * hours:

@@ -40,6 +40,10 @@ class FirstSeen:
     def entries(self) -> int:
         return len(self._known)
 
+    @property
+    def firsts(self) -> Sequence[int]:
+        return ()
+
     def ahead(self) -> FirstSeen:
         copy = FirstSeen(self._rule)
         copy._began, copy._last, copy._under, copy._purge = self._began, self._last, self._known, 1 << 62

@@ -12,7 +12,7 @@ from __future__ import annotations
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from heapq import heappop, heappush
-from itertools import pairwise
+from itertools import chain, pairwise
 from typing import Any, Final, NamedTuple
 
 from detectors.behaviour.detector import Detector
@@ -82,6 +82,7 @@ class Behaviour:
         self._groups: dict[str, Group] = {}
         self._due: dict[int, list[str]] = {}
         self._numbers: list[int] = []
+        self._firsts: dict[str, tuple[int, ...]] = {}
 
     def __len__(self) -> int:
         """Groups held."""
@@ -97,6 +98,11 @@ class Behaviour:
     def settled(self) -> int:
         """The time up to which all is final, milliseconds."""
         return self._settled
+
+    @property
+    def firsts(self) -> Iterable[int]:
+        """Identities with which episodes begin that more may be said of."""
+        return chain.from_iterable(self._firsts.values())
 
     def add(self, group: str, time: int, identity: int, value: int) -> Verdict | None:
         """Take one contribution in; what is to be said at once."""
@@ -164,6 +170,7 @@ class Behaviour:
         for group, held in self._groups.items():
             said += self._settle(group, held, None)
         self._groups.clear()
+        self._firsts.clear()
         self._due.clear()
         self._numbers.clear()
         self.entries = self._pending = self._letters = 0
@@ -232,6 +239,11 @@ class Behaviour:
         if not held.pending and held.memory.over(until):
             self._drop(group)
             return
+        firsts = (*held.memory.firsts, *(told.first for told in held.told))
+        if firsts:
+            self._firsts[group] = firsts
+        else:
+            self._firsts.pop(group, None)
         self._register(group, held, self._next(held, until))
         if 2 * self.entries > self._limits.contributions or 2 * self.held_bytes > self._limits.bytes:
             self._groups[group] = self._groups.pop(group)  # the last to be evicted
@@ -300,6 +312,7 @@ class Behaviour:
 
     def _drop(self, group: str) -> None:
         held = self._groups.pop(group)
+        self._firsts.pop(group, None)
         self.entries -= self._weight(held)
         self._pending -= len(held.pending) // STRIDE
         self._letters -= len(group)
@@ -338,5 +351,6 @@ class Behaviour:
             self._pending += pending // STRIDE
             self.entries += self._weight(held)
             self._letters += len(group)
+            self._firsts[group] = (*held.memory.firsts, *(told.first for told in held.told))
             self._register(group, held, self._next(held, self._settled))
         return at

@@ -57,6 +57,10 @@ class Memory(Protocol):
     def due(self) -> int: ...
     @property
     def entries(self) -> int: ...
+    @property
+    def firsts(self) -> Sequence[int]:
+        """Identities of settled contributions with which results begin that more may be said of."""
+
     def ahead(self) -> Self:
         """A copy to run ahead with; may look into this one's state as long as that grows in order."""
 

@@ -57,6 +57,10 @@ class Rate:
     def entries(self) -> int:
         return len(self._counts)
 
+    @property
+    def firsts(self) -> Sequence[int]:
+        return (self._episode.first,) if self._episode is not None else ()
+
     def ahead(self) -> Rate:
         copy = Rate(self._rule)
         copy.restore(self.dump())

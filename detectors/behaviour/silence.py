@@ -39,6 +39,10 @@ class Silence:
     def entries(self) -> int:
         return 1
 
+    @property
+    def firsts(self) -> Sequence[int]:
+        return (self._identity,)
+
     def ahead(self) -> Silence:
         copy = Silence(self._rule)
         copy.restore(self.dump())

@@ -34,6 +34,10 @@ class Travel:
     def entries(self) -> int:
         return 1
 
+    @property
+    def firsts(self) -> Sequence[int]:
+        return (self._episode.first,) if self._episode is not None else ()
+
     def ahead(self) -> Travel:
         copy = Travel(self._rule)
         copy.restore(self.dump())

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Final
 
+from detectors.behaviour.detector import Detector
 from detectors.correlation.contribution import Member
 from detectors.correlation.correlation import Correlation
 from detectors.sigma.rule import Refusal, Rule
@@ -26,6 +28,11 @@ class Correlations:
     """Id of a rule or correlation → the correlations that name it, and as what."""
     silent: frozenset[str] = frozenset()
     """Rules and correlations that are not told for themselves: named, and by none with `generate`."""
+
+    @cached_property
+    def silences(self) -> tuple[Detector, ...]:
+        """The detectors that live on signs of life, not on matches."""
+        return tuple(rule for rule in self.ordered if isinstance(rule, Detector) and rule.kind == "silence")
 
     @property
     def revision(self) -> str:

@@ -163,7 +163,11 @@ def _correlation(name: str, data: bytes, number: int, document: dict[Any, Any], 
     document = {**document, "id": id_}
     other = next((name for name in ("detection", "detector") if name in document and name != key), None)
     if other is not None:
-        raise FaultyError(line, f"it is a {other} and a {key} at once", "Make two documents of it, with `---` between")
+        raise FaultyError(
+            line,
+            f"it is a {'rule' if other == 'detection' else other} and a {key} at once",
+            "Make two documents of it, with `---` between",
+        )
     if key == "detector":
         _refuse_names(document, lines)
     try:
