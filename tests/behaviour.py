@@ -10,7 +10,7 @@ from fractions import Fraction
 from itertools import pairwise
 from typing import Any
 
-from detectors.behaviour.detector import Detector
+from detectors.behaviour.detector import Detector, memory_of
 from detectors.correlation.contribution import Contribution
 from detectors.correlation.correlation import UNIT
 from schemas.place import Place, apart
@@ -55,7 +55,7 @@ def detector(kind: Any, **other: Any) -> Detector:
             "fewest": 3,
             "timespan": 10 * MINUTE,
         },
-        "travel": {"fields": ("ip",), "speed": 900, "distance": 500},
+        "travel": {"fields": ("ip",), "speed": 900, "distance": 500, "memory": memory_of(900)},
         "silence": {"after": 5 * MINUTE, "learning": HOUR, "memory": 4 * HOUR, "factor": 2 * UNIT},
     }
     return Detector(**said | own[kind] | other)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Final
 
 from detectors.correlation.correlation import UNIT, Correlation
@@ -13,6 +12,11 @@ HOUR_MS: Final = 3_600_000
 FARTHEST_KM: Final = 20_040
 #: What a silent source may be known by, and chosen by.
 SOURCE_PARTS: Final = ("topic", "product", "category", "service", "host")
+
+
+def memory_of(speed: int) -> int:
+    """Milliseconds after which no place is too far away, at so many kilometres an hour."""
+    return -(-FARTHEST_KM * HOUR_MS // speed)
 
 
 @dataclass(frozen=True)
@@ -25,7 +29,8 @@ class Detector(Correlation):
     learning: int = 0
     """How long a group must have been known before anything is said of it."""
     memory: int = 0
-    """What was not seen for so long is forgotten; and a group of which nothing was."""
+    """What was not seen for so long is forgotten; and a group of which nothing was. Of travel: until when a place is
+    too far away from another, at its speed."""
     bucket: int = 0
     baseline: int = 0
     """How far back a bucket is compared with others."""
@@ -44,7 +49,7 @@ class Detector(Correlation):
     source: tuple[tuple[str, str], ...] = ()
     """Of a detector of silence: the sources it is for, by parts of theirs."""
 
-    @cached_property
+    @property
     def reach(self) -> int:
-        """Milliseconds after which no place is too far away."""
-        return -(-FARTHEST_KM * HOUR_MS // self.speed)
+        """Milliseconds before the watermark whose contributions a result may rest on."""
+        return self.memory + self.longest

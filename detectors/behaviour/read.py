@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final, cast
 
-from detectors.behaviour.detector import SOURCE_PARTS, Detector
+from detectors.behaviour.detector import SOURCE_PARTS, Detector, memory_of
 from detectors.correlation.correlation import OWN_KINDS, UNIT, OwnKind
 from detectors.correlation.read import MAX_GROUP_BY, CorrelationError, aliases_of, group_by_of, named_rules
 from schemas.severity import Severity
@@ -117,7 +117,8 @@ def _rate(said: dict[Any, Any]) -> dict[str, Any]:
 
 
 def _travel(said: dict[Any, Any]) -> dict[str, Any]:
-    return {"fields": _fields(said, 1), "speed": _whole(said, "speed", 900), "distance": _whole(said, "distance", 500)}
+    speed, distance = _whole(said, "speed", 900), _whole(said, "distance", 500)
+    return {"fields": _fields(said, 1), "speed": speed, "distance": distance, "memory": memory_of(speed)}
 
 
 def _silence(said: dict[Any, Any]) -> dict[str, Any]:

@@ -28,7 +28,7 @@ class Travel:
 
     @property
     def due(self) -> int:
-        return self._last + self._rule.reach
+        return self._last + self._rule.memory
 
     @property
     def entries(self) -> int:
@@ -47,7 +47,7 @@ class Travel:
         rule, since = self._rule, time - self._last
         self._last, place = time, self._place
         self._place = value
-        if since >= rule.reach or place == value:
+        if since >= rule.memory or place == value:
             return self.finish()
         far = apart(place, value)
         if far < rule.distance or far * HOUR_MS <= rule.speed * since:
@@ -68,7 +68,7 @@ class Travel:
         return (over.closed(),) if over is not None else ()
 
     def over(self, until: int) -> bool:
-        return until >= self._last + self._rule.reach
+        return until >= self._last + self._rule.memory
 
     def dump(self) -> array[int]:
         return array("q", (self._last, self._place, *packed_episode(self._episode)))

@@ -43,12 +43,7 @@ class Correlator:
         self._limits = limits
         self._lanes: list[str] = []
         self._lane: dict[str, int] = {}
-        self._folds: dict[str, Fold | Behaviour] = {
-            rule.id: Behaviour(rule, self._lanes, limits)
-            if isinstance(rule, Detector)
-            else Fold(rule, self._lanes, limits)
-            for rule in rules.ordered
-        }
+        self._folds = {rule.id: _fold(rule, self._lanes, limits) for rule in rules.ordered}
         self._abouts = {rule.id: Abouts((limits or Limits()).contributions) for rule in rules.ordered}
         self._doubles = {rule.id: Doubles() for rule in rules.ordered if counts_doubles(rule)}
 
@@ -110,7 +105,7 @@ class Correlator:
         for rule in self.rules.ordered:
             held = old.folds.get(rule.id)
             if held is None or held.rule.revision != rule.revision:
-                self._folds[rule.id] = Fold(rule, self._lanes, self._limits)
+                self._folds[rule.id] = _fold(rule, self._lanes, self._limits)
                 continue
             self._folds[rule.id] = held
             self._abouts[rule.id] = old._abouts[rule.id]
@@ -206,6 +201,11 @@ def record_of(first: tuple[str, int], rules: Container[str]) -> tuple[str, int]:
     while (parts := lane.rpartition("#"))[2] in rules:
         lane = parts[0]
     return lane, offset
+
+
+def _fold(rule: Correlation, lanes: Sequence[str], limits: Limits | None) -> Fold | Behaviour:
+    """The empty state of a correlation, or of a detector of ours."""
+    return Behaviour(rule, lanes, limits) if isinstance(rule, Detector) else Fold(rule, lanes, limits)
 
 
 def result_lookup(rule: Correlation, group: str) -> Lookup:
