@@ -103,7 +103,7 @@ def test_every_negative_case_of_a_correlation_is_a_near_miss() -> None:
         if correlation is None or asked.least or asked.name == "recorded, and nothing of the kind":
             continue
         rules = below(LOADED.correlations, [correlation.id])
-        gathered = Gathered(rules)
+        gathered = Gathered(rules, asked.places)
         engine = Engine([rule for rule in LOADED.rules if rule.id in rules.members], BANK)
         for source, lines in asked.parts:
             topic = TopicSettings(topic=TOPIC, **source.model_dump())
