@@ -102,9 +102,6 @@ class Places:
         return found if found != _NONE else None
 
 
-NO_PLACES: Final = Places(Networks(), Networks())
-
-
 def add_row(row: Mapping[str, str | None], located: Networks, elsewhere: Networks) -> None:
     """Take in a row with `network` and `kind`, or `latitude` and `longitude` and maybe `radius` or MaxMind's
     `accuracy_radius`. Raises RowError."""
@@ -161,3 +158,6 @@ def _after(around: list[tuple[int, int]]) -> Iterator[tuple[int, int]]:
         around.pop()
     if end < (1 << 64) - 1:
         yield end + 1, around[-1][1] if around else _NONE
+
+
+NO_PLACES: Final = Places(Networks(), Networks())

@@ -78,7 +78,7 @@ class FirstSeen:
     def restore(self, numbers: array[int]) -> None:
         self._began, self._last = numbers[:2]
         self._known = dict(zip(numbers[2::2], numbers[3::2], strict=True))
-        self._purge = min(max(64, 2 * len(self._known)), MAX_VALUES + 1)
+        self._purge = min(max(64, 2 * len(self._known)), MAX_VALUES)
 
     def _forget(self, time: int) -> None:
         """Let go what is forgotten; if that is not enough, the half that was not seen longest."""
@@ -92,4 +92,4 @@ class FirstSeen:
         # The same dictionary: a copy that runs ahead looks into it.
         for value in self._known.keys() - known.keys():
             del self._known[value]
-        self._purge = min(max(64, 2 * len(known)), MAX_VALUES + 1)
+        self._purge = min(max(64, 2 * len(known)), MAX_VALUES)

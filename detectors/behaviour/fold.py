@@ -78,6 +78,8 @@ class Behaviour:
         self._lanes = lanes
         self._limits = limits or Limits()
         self._memory = MEMORIES[rule.kind]
+        self._hasty = rule.kind != "silence"
+        """Whether anything can be said at once: what comes next could undo any silence."""
         self._settled = -(1 << 62)
         self._groups: dict[str, Group] = {}
         self._due: dict[int, list[str]] = {}
@@ -132,7 +134,7 @@ class Behaviour:
         self._register(group, held, time)
         if entries > self._limits.contributions or (not entries % 64 and self.held_bytes > self._limits.bytes):
             self._evict(group)
-        return self._at_once(group, held, self._run_ahead(held, follows))
+        return self._at_once(group, held, self._run_ahead(held, follows)) if self._hasty else None
 
     def remove(self, group: str, time: int, identity: int) -> None:
         """Take back a contribution that was added and is not settled; another is as if it had never been."""

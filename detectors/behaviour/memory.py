@@ -47,7 +47,7 @@ class Memory(Protocol):
 
     evicted   what went for want of room since it was looked at last
     due       when `passed` has something to do, at the latest when the group may be forgotten
-    entries   numbers held, in about the size of a contribution
+    entries   values or counts held, beside the few numbers that every group has
     """
 
     evicted: int

@@ -37,7 +37,7 @@ class Silence:
 
     @property
     def entries(self) -> int:
-        return 1
+        return 0
 
     @property
     def firsts(self) -> Sequence[int]:

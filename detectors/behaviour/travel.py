@@ -32,7 +32,7 @@ class Travel:
 
     @property
     def entries(self) -> int:
-        return 1
+        return 0
 
     @property
     def firsts(self) -> Sequence[int]:
