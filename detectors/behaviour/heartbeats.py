@@ -84,6 +84,6 @@ def _group(rule: Detector, topic: str, event: Event, host_of: Callable[[str], st
     if any(fold(part(name)) != value for name, value in rule.source):
         return None
     values = [fold(part(name)) for name in rule.group_by]
-    if not all(values):
+    if not any(values) or ("host" in rule.group_by and not part("host")):
         return None
     return BETWEEN.join(value[:MAX_VALUE].replace(BETWEEN, "\ufffd") for value in values)
