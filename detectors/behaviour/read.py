@@ -123,7 +123,7 @@ def _travel(said: dict[Any, Any]) -> dict[str, Any]:
 
 def _silence(said: dict[Any, Any]) -> dict[str, Any]:
     after = _span(said, "after")
-    learning, memory = _span(said, "learning", 7 * DAY), _span(said, "memory", 30 * DAY)
+    learning, memory = _span(said, "learning", 7 * DAY), _span(said, "memory", 10 * DAY)
     names = group_by_of(said.get("group-by"))
     strange = next((name for name in names if name not in SOURCE_PARTS), None)
     if strange is not None or not names:

@@ -51,7 +51,7 @@ def test_each_kind_has_defaults_that_a_bank_can_live_with() -> None:
     assert (new.learning, new.memory, new.fields) == (7 * DAY, 90 * DAY, ("Workstation",))
     assert (many.baseline, many.season, many.learning, many.factor) == (7 * DAY, HOUR, 7 * DAY, 3 * UNIT)
     assert (far.speed, far.distance, far.fields) == (900, 500, ("IpAddress",))
-    assert (silent.after, silent.learning, silent.memory, silent.factor) == (30 * MINUTE, 7 * DAY, 30 * DAY, 2 * UNIT)
+    assert (silent.after, silent.learning, silent.memory, silent.factor) == (30 * MINUTE, 7 * DAY, 10 * DAY, 2 * UNIT)
     assert silent.rules == ()
 
 
