@@ -49,6 +49,10 @@ class FirstSeen:
         copy._began, copy._last, copy._under, copy._purge = self._began, self._last, self._known, 1 << 62
         return copy
 
+    def quiet(self, time: int, value: int, size: int) -> bool:
+        seen = self._known.get(value)
+        return seen is not None and time - seen < self._rule.memory
+
     def take(self, time: int, identity: int, value: int) -> Sequence[Said]:
         memory = self._rule.memory
         if time - self._last >= memory:

@@ -10,7 +10,7 @@ gone is learnt anew, so what does not fit makes a detector quieter, never louder
 from __future__ import annotations
 
 from array import array
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from heapq import heappop, heappush
 from itertools import chain, pairwise
 from typing import Any, Final, NamedTuple
@@ -187,6 +187,8 @@ class Behaviour:
             return held.ahead.take(*pending[-3:])
         held.ahead = None
         size = len(pending) // STRIDE
+        if follows and held.memory.quiet(pending[-3], pending[-1], size):
+            return ()
         if size > OFTEN and size % (size // GROWN):
             return ()
         ahead = held.ahead = held.memory.ahead()
@@ -258,12 +260,14 @@ class Behaviour:
             return min(held.pending[0], due) if due > settled else held.pending[0]
         return max(due, settled + 1)
 
-    def _ordered(self, pending: array[int], count: int) -> Iterator[tuple[int, int, int]]:
+    def _ordered(self, pending: array[int], count: int) -> Sequence[Sequence[int]]:
         """The first contributions, those of one time by the names of their records."""
+        if count < 2:
+            return (pending[:STRIDE],) if count else ()
         rows = list(zip(*(pending[n : count * STRIDE : STRIDE] for n in range(STRIDE)), strict=True))
         if any(one[0] == other[0] for one, other in pairwise(rows)):
             rows.sort(key=lambda row: (row[0], self._name(row[1])))
-        yield from rows
+        return rows
 
     def _verdict(self, state: Any, group: str, said: Said, replaced: Told | None = None) -> Verdict:
         replaces = self._name(replaced.first) if replaced is not None else None

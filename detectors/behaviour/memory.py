@@ -64,6 +64,9 @@ class Memory(Protocol):
     def ahead(self) -> Self:
         """A copy to run ahead with; may look into this one's state as long as that grows in order."""
 
+    def quiet(self, time: int, value: int, size: int) -> bool:
+        """A quick look: True where the newest of `size` contributions can begin nothing, whatever the others are."""
+
     def take(self, time: int, identity: int, value: int) -> Sequence[Said]:
         """Take in the next contribution, in the order of time, of equal ones in that of their names."""
 

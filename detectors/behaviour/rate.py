@@ -66,6 +66,11 @@ class Rate:
         copy.restore(self.dump())
         return copy
 
+    def quiet(self, time: int, value: int, size: int) -> bool:
+        if time // self._rule.bucket != self._bucket:
+            return size < self._rule.fewest
+        return self._need < 0 or self._count + size < self._need
+
     def take(self, time: int, identity: int, value: int) -> Sequence[Said]:
         said: list[Said] = []
         number = time // self._rule.bucket

@@ -43,6 +43,9 @@ class Travel:
         copy.restore(self.dump())
         return copy
 
+    def quiet(self, time: int, value: int, size: int) -> bool:
+        return size == 1 and (value == self._place or time - self._last >= self._rule.memory)
+
     def take(self, time: int, identity: int, value: int) -> Sequence[Said]:
         rule, since = self._rule, time - self._last
         self._last, place = time, self._place
