@@ -20,13 +20,15 @@ from detectors.correlation.read import CorrelationError
 from tests.behaviour import PLACES, detector, plainly
 from tests.correlation import DAY, HOUR, MINUTE, SECOND, T0, at, episodes, in_force
 from tests.properties.test_correlation import shuffled
+from tests.properties.test_correlation_partition import log_of
+from tests.properties.test_correlation_partition import run as through_a_partition
 
 RULES = [
     detector("first_seen"),
     detector("first_seen", learning=SECOND, memory=20 * MINUTE),
-    detector("rate"),
+    detector("rate", factor=3 * UNIT // 2, fewest=2, learning=20 * MINUTE),
     detector("rate", factor=UNIT, fewest=1, learning=10 * MINUTE),
-    detector("rate", season=30 * MINUTE, factor=3 * UNIT // 2, fewest=2),
+    detector("rate", season=20 * MINUTE, factor=3 * UNIT // 2, fewest=2, learning=30 * MINUTE),
     detector("travel"),
     detector("silence"),
     detector("silence", factor=UNIT, learning=MINUTE, memory=30 * MINUTE),
@@ -48,15 +50,32 @@ STEPS = (
     5 * HOUR,
 )
 
+#: For buckets to fill.
+SHORT = (
+    0,
+    1,
+    SECOND,
+    SECOND,
+    20 * SECOND,
+    MINUTE,
+    MINUTE,
+    3 * MINUTE,
+    5 * MINUTE,
+    9 * MINUTE,
+    21 * MINUTE,
+    HOUR,
+    3 * HOUR,
+)
+
 
 @st.composite
 def streams(draw: st.DrawFn, rule: Detector, longest: int) -> list[Contribution]:
     """Contributions of two groups, some at one time, in the order of time."""
     values = st.sampled_from(PLACES) if rule.kind == "travel" else st.integers(1, 3)
     time, made = 0, []
-    rows = draw(
-        st.lists(st.tuples(st.sampled_from(STEPS), st.sampled_from("hij"), values, st.integers(0, 2)), max_size=longest)
-    )
+    steps = st.sampled_from(SHORT if rule.kind == "rate" else STEPS)
+    groups = st.sampled_from("hhhi" if rule.kind == "rate" else "hij")
+    rows = draw(st.lists(st.tuples(steps, groups, values, st.integers(0, 2)), max_size=longest))
     for offset, (step, group, value, lane) in enumerate(rows):
         time += step
         made.append(at(time, offset, value, group=group, lane=f"log/raw/{lane}"))
@@ -107,6 +126,15 @@ def test_partitions_by_group_give_together_what_one_evaluator_finds(
         parts[crc32(one.group.encode()) % partitions].append(one)
     said = [verdict for part in parts for verdict in run(rule, part, chance, now, BOUND)]
     assert episodes(said) == plainly(rule, stream, now)
+
+
+@given(st.data(), st.sampled_from(RULES), st.integers(0, 1 << 30))
+def test_a_partition_of_the_topic_comes_to_the_same_saved_and_killed(
+    data: st.DataObject, rule: Detector, seed: int
+) -> None:
+    stream, chance = data.draw(streams(rule, 25)), random.Random(seed)
+    said = through_a_partition(in_force(rule), log_of(rule, stream, chance), chance)
+    assert episodes(said) == plainly(rule, stream, T0 + 400 * DAY)
 
 
 AT_ONCE = [rule for rule in RULES if rule.kind != "silence"]
