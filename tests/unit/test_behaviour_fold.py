@@ -80,6 +80,14 @@ def test_an_earlier_sighting_that_is_new_itself_takes_the_place_of_what_was_said
     assert states(said) == [("final", 3), ("closed", 3), ("withdrawn", 5)]
 
 
+def test_a_sighting_that_comes_late_counts_at_once_in_a_large_group_too() -> None:
+    """Between two looks nothing that is out of date may be told."""
+    one = correlator(NEW)
+    one.feed([at(0, 0, 1), *(at(2 * HOUR + n, 1 + n, 2) for n in range(69))])
+    assert one.feed([at(2 * HOUR - 1, 500, 7)]) == []
+    assert states(one.feed([at(2 * HOUR + 100, 501, 7)])) == [("provisional", 500)]
+
+
 def test_a_group_with_too_many_values_falls_silent_and_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     """Forgetting makes it learn anew: it must not take what it has forgotten for new."""
     monkeypatch.setattr(first_seen, "MAX_VALUES", 1_000)
@@ -154,6 +162,11 @@ def test_a_season_compares_a_bucket_with_the_same_time_of_other_days() -> None:
     assert [count for _, _, count in final(daily, *usual, *day(3, 2, 100, 2, 100))] == [100]
 
 
+def test_a_life_ends_when_a_whole_baseline_is_empty() -> None:
+    assert [count for _, _, count in final(MANY, *buckets(50, *[0] * 11, 9))] == [9]
+    assert final(MANY, *buckets(50, *[0] * 12, 9)) == []
+
+
 # Impossible travel.
 
 
@@ -162,6 +175,12 @@ def test_two_places_are_too_far_apart_for_the_time_between() -> None:
     assert final(FAR, at(0, 0, ALMATY), at(HOUR, 1, ASTANA)) == [(HOUR, HOUR, 2)]
     assert final(FAR, at(0, 0, ALMATY), at(2 * HOUR, 1, ASTANA)) == [], "that is a flight"
     assert final(FAR, at(0, 0, ALMATY), at(MINUTE, 1, ALMATY)) == []
+
+
+def test_what_the_speed_just_allows_is_possible() -> None:
+    exact = detector("travel", speed=929)
+    assert final(exact, at(0, 0, ALMATY), at(HOUR, 1, ASTANA)) == []
+    assert len(final(exact, at(0, 0, ALMATY), at(HOUR - 1, 1, ASTANA))) == 1
 
 
 def test_what_is_near_is_no_travel_and_doubt_about_places_is_for_the_traveller() -> None:
@@ -226,6 +245,18 @@ def test_pauses_of_its_life_are_no_silence() -> None:
     """One of twenty minutes while it was learnt: forty are needed now."""
     assert final(SILENT, *beats(0, 20, *range(22, 90, 2)), now=88 * MINUTE + 39 * MINUTE) == []
     assert len(final(SILENT, *beats(0, 20, *range(22, 90, 2)), now=88 * MINUTE + 41 * MINUTE)) == 1
+
+
+def test_of_a_source_that_would_be_forgotten_first_nothing_is_said() -> None:
+    """Its pause was two hours, so four are needed; and after four it is forgotten."""
+    assert final(SILENT, *beats(0, 120, *range(122, 200, 2)), now=DAY) == []
+
+
+def test_of_the_signs_at_one_time_the_first_by_name_is_told() -> None:
+    signs = [*beats(*STEADY), at(68 * MINUTE, 7), at(68 * MINUTE, 900)]
+    for order in (signs, signs[::-1]):
+        one = correlator(SILENT)
+        assert [each.first[1] for each in one.feed(order) + one.advance(T0 + 80 * MINUTE)] == [7]
 
 
 def test_a_source_that_is_hardly_known_is_not_missed() -> None:
