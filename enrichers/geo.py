@@ -8,15 +8,16 @@ from __future__ import annotations
 import socket
 from array import array
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
+from operator import gt
 from typing import Final
 
 from schemas.place import MAX_RADIUS, Place
 
 #: People behind these seem to be where their exit or their operator is.
 ELSEWHERE: Final = frozenset({"vpn", "mobile", "tor", "proxy"})
-KINDS: Final = ELSEWHERE | {"", "fixed"}
+KINDS: Final = ELSEWHERE | {"fixed"}
 #: Kilometres around, where a row names none: about a city.
 RADIUS: Final = 50
 _KNOWN: Final = 1 << 16
@@ -59,9 +60,9 @@ class Networks:
     def table(self, family: int) -> Table:
         """All networks of a family, so that an address is found."""
         starts, ends, values = self._starts[family], self._ends[family], self._values[family]
-        order: Iterable[int] = range(len(starts))
-        if any(starts[at] <= ends[at - 1] for at in range(1, len(starts))):
-            order = sorted(order, key=lambda at: (starts[at], -ends[at]))
+        if all(map(gt, starts[1:], ends)):
+            return Table(_apart(starts, ends, values))
+        order = sorted(range(len(starts)), key=lambda at: (starts[at], -ends[at]))
         return Table(_flat((starts[at], ends[at], values[at]) for at in order))
 
 
@@ -102,29 +103,45 @@ class Places:
         return found if found != _NONE else None
 
 
-def add_row(row: Mapping[str, str | None], located: Networks, elsewhere: Networks) -> None:
-    """Take in a row with `network` and `kind`, or `latitude` and `longitude` and maybe `radius` or MaxMind's
-    `accuracy_radius`. Raises RowError."""
-    network, kind = row.get("network") or "", (row.get("kind") or "").strip().lower()
-    if kind not in KINDS:
-        raise RowError(f"its kind is none of {', '.join(sorted(KINDS - {''}))}")
-    if kind in ELSEWHERE:
-        elsewhere.add(network, 1)
-        return
-    latitude, longitude = row.get("latitude") or "", row.get("longitude") or ""
-    if latitude or longitude:  # MaxMind knows networks of which it does not know where they are
-        radius = row.get("radius") or row.get("accuracy_radius") or str(RADIUS)
-        located.add(network, _place(latitude, longitude, radius).number)
+class Rows:
+    """Takes in rows of a table with `network` and `kind`, or `latitude` and `longitude` and maybe `radius` or MaxMind's
+    `accuracy_radius`. `names`: its columns, in lower case."""
+
+    def __init__(self, names: Sequence[str], located: Networks, elsewhere: Networks) -> None:
+        at = {name: number for number, name in enumerate(names)}
+        if "network" not in at or not ({"latitude", "longitude"} <= at.keys() or "kind" in at):
+            raise RowError("it has no columns network, latitude, longitude, or network, kind")
+        self._network, self._kind = at["network"], at.get("kind")
+        self._place = [at.get(name) for name in ("latitude", "longitude", "radius", "accuracy_radius")]
+        self._located, self._elsewhere = located, elsewhere
+
+    def add(self, row: Sequence[str]) -> None:
+        """Take one in; millions of them come. Raises RowError."""
+        size = len(row)
+        if size <= self._network:
+            raise RowError("it has no network")
+        kind = row[self._kind].strip().lower() if self._kind is not None and self._kind < size else ""
+        if kind:
+            if kind not in KINDS:
+                raise RowError(f"its kind is none of {', '.join(sorted(KINDS))}")
+            if kind in ELSEWHERE:
+                self._elsewhere.add(row[self._network], 1)
+                return
+        latitude, longitude, *radii = [row[at] if at is not None and at < size else "" for at in self._place]
+        if latitude or longitude:  # MaxMind knows networks of which it does not know where they are
+            self._located.add(row[self._network], place_of(latitude, longitude, radii[0] or radii[1]))
 
 
-def _place(latitude: str, longitude: str, radius: str) -> Place:
+@lru_cache(_KNOWN)
+def place_of(latitude: str, longitude: str, radius: str = "") -> int:
+    """A place as it is written, as a number. Raises RowError."""
     try:
-        place = Place(float(latitude), float(longitude), int(radius))
+        place = Place(float(latitude), float(longitude), int(radius or RADIUS))
     except ValueError:
         raise RowError("its latitude, longitude or radius is no number") from None
     if not (abs(place.latitude) <= 90 and abs(place.longitude) <= 180 and 0 <= place.radius <= MAX_RADIUS):
         raise RowError(f"its place is not on Earth, or its radius beyond {MAX_RADIUS:,} km")
-    return place
+    return place.number
 
 
 def _address(text: str) -> tuple[int | None, int]:
@@ -137,6 +154,18 @@ def _address(text: str) -> tuple[int | None, int]:
     except (OSError, ValueError):
         return None, 4
     return (number & 0xFFFFFFFF, 4) if number >> 32 == 0xFFFF else (number, 6)
+
+
+def _apart(starts: array[int], ends: array[int], values: array[int]) -> Iterator[tuple[int, int]]:
+    """Networks that lie one behind the other, as MaxMind's do."""
+    after = 0
+    for start, end, value in zip(starts, ends, values, strict=True):
+        if start != after:
+            yield after, _NONE
+        yield start, value
+        after = end + 1
+    if after < 1 << 64:
+        yield after, _NONE
 
 
 def _flat(rows: Iterable[tuple[int, int, int]]) -> Iterator[tuple[int, int]]:

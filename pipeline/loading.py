@@ -64,7 +64,9 @@ def load(settings: Settings, least: Stage = "shadow", pause: Callable[[], None] 
         rules.suppressions,
         shadow,
         rules.correlations,
-        load_places(settings.geo) if any(rule.kind == "travel" for rule in rules.correlations.ordered) else NO_PLACES,
+        load_places(settings.geo, pause)
+        if any(rule.kind == "travel" for rule in rules.correlations.ordered)
+        else NO_PLACES,
     )
     return Loaded(decide, rules, indicators, event_list, stages, time.monotonic() - started)
 

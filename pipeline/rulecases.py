@@ -36,7 +36,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from detectors.correlation.correlation import Correlation
 from detectors.sigma.rule import Rule
-from enrichers.geo import NO_PLACES, Networks, Places, RowError, add_row
+from enrichers.geo import NO_PLACES, Networks, Places, RowError, place_of
 from pipeline import recordings
 from pipeline.rules import CASES_FOLDER, LoadedRules, on_disk
 from schemas.errors import RefusedError
@@ -208,8 +208,7 @@ def _places(said: dict[str, tuple[float, float]], path: Path) -> Places:
     located = Networks()
     try:
         for network, (latitude, longitude) in said.items():
-            row = {"network": network, "latitude": str(latitude), "longitude": str(longitude)}
-            add_row(row, located, Networks())
+            located.add(network, place_of(str(latitude), str(longitude)))
     except RowError as error:
         raise RefusedError(f"{path}: the cases are refused: places: {error}.") from None
     return Places(located, Networks())

@@ -84,11 +84,11 @@ def test_any_networks_in_any_order_give_what_a_plain_search_finds() -> None:
 @pytest.mark.parametrize(
     ("text", "why"),
     [
-        ("", "0.csv:1: it has no columns network, latitude"),
-        ("a,b\n1,2\n", "0.csv:1: it has no columns"),
-        ("network,kind\n203.0.113.0/33,vpn\n", "0.csv:2: a network is refused: its network is none"),
-        ("network,kind\n203.0.113.1/24,vpn\n", "0.csv:2: a network is refused: its network has bits set"),
-        ("network,kind\n203.0.113.0/24,vpn\nx,vpn\n", "0.csv:3: a network is refused: its network is none"),
+        ("", "0.csv:1: a row is refused: it has no columns network, latitude"),
+        ("a,b\n1,2\n", "0.csv:1: a row is refused: it has no columns"),
+        ("network,kind\n203.0.113.0/33,vpn\n", "0.csv:2: a row is refused: its network is none"),
+        ("network,kind\n203.0.113.1/24,vpn\n", "0.csv:2: a row is refused: its network has bits set"),
+        ("network,kind\n203.0.113.0/24,vpn\nx,vpn\n", "0.csv:3: a row is refused: its network is none"),
         ("network,kind\n203.0.113.0/24,home\n", "its kind is none of fixed, mobile, proxy, tor, vpn"),
         ("network,latitude,longitude\n203.0.113.0/24,91,0\n", "its place is not on Earth"),
         ("network,latitude,longitude\n203.0.113.0/24,nan,0\n", "its place is not on Earth"),
