@@ -57,6 +57,7 @@ def load(settings: Settings, least: Stage = "shadow", pause: Callable[[], None] 
     indicators = load_indicators(settings.indicators)
     event_list = load_event_list(settings.event_list)
     shadow = stages.shadow([*rules.rules, *rules.correlations.ordered])
+    travels = any(rule.kind == "travel" for rule in rules.correlations.ordered)
     decide = DetectionSet(
         rules.engine,
         indicators.index,
@@ -64,9 +65,7 @@ def load(settings: Settings, least: Stage = "shadow", pause: Callable[[], None] 
         rules.suppressions,
         shadow,
         rules.correlations,
-        load_places(settings.geo, pause)
-        if any(rule.kind == "travel" for rule in rules.correlations.ordered)
-        else NO_PLACES,
+        load_places(settings.geo, pause) if travels else NO_PLACES,
     )
     return Loaded(decide, rules, indicators, event_list, stages, time.monotonic() - started)
 
