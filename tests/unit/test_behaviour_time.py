@@ -14,9 +14,12 @@ from detectors.correlation.contribution import Contribution
 from detectors.correlation.correlator import Correlator
 from detectors.correlation.episodes import Verdict
 from enrichers.identity import host_entity
+from pipeline.correlating import Gathering
 from pipeline.detecting import DetectionSet
 from pipeline.loading import load as load_set
+from pipeline.offline import Judge
 from pipeline.parsers import Reader
+from pipeline.recordings import Lines
 from pipeline.settings import Settings, load
 from schemas.event import Event, RecordBatch
 from tests.behaviour import detector
@@ -207,6 +210,20 @@ def test_however_records_are_cut_into_batches_the_least_sign_of_each_minute_is_t
         for rule, group, time, offset in sorted(set.union(*parts)):
             least.setdefault((rule, group, time), offset)
         assert {(*key, offset) for key, offset in least.items()} == whole
+
+
+def test_over_recordings_every_line_is_a_sign_of_life_whatever_rules_find(decide: DetectionSet) -> None:
+    """And that the recording ends is no silence."""
+    lines = []
+    for minute in [*range(0, 90, 5), 150, 155]:
+        at = datetime.fromtimestamp(T0 / 1000 + minute * 60, UTC).isoformat()
+        lines.append(orjson.dumps({"EventTime": at, "Channel": "Security", "EventID": 1, "Hostname": "ws-1"}))
+    judged = Judge(Settings(), decide, "file")("a.jsonl", Lines(range(1, 1 + len(lines)), lines), T0)
+    gathering = Gathering(decide.correlations, decide.attribution, "file")
+    assert judged.shares is not None
+    gathering.take(judged.shares)
+    (row,) = gathering.rows()
+    assert (row["title"], row["line"], row["host"], row["matched"]) == ("Silent", 18, "ws-1", {"host": "ws-1"})
 
 
 def test_without_detectors_of_silence_nothing_is_made() -> None:
