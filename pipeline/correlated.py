@@ -7,15 +7,19 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from detectors.correlation.contribution import Contribution
 from detectors.correlation.correlation import Correlation
 from detectors.correlation.correlator import Correlator, record_of
 from detectors.correlation.resolve import Correlations
 from detectors.sigma.engine import RuleMatch
+from enrichers.geo import NO_PLACES, Places
 from pipeline.detecting import contributions
 from schemas.event import Event
+
+#: The topic that records at hand count as.
+TOPIC: Final = "file"
 
 
 class Told(NamedTuple):
@@ -33,17 +37,17 @@ class Told(NamedTuple):
 class Gathered:
     """Records and the matches in them, in any order; what comes of it is told once, at the end."""
 
-    def __init__(self, rules: Correlations) -> None:
+    def __init__(self, rules: Correlations, places: Places = NO_PLACES) -> None:
         self.dropped: Counter[tuple[str, str]] = Counter()
-        """(correlation, "group" or "value") → matches that lack it, and so do not count."""
+        """(correlation, "group", "value" or "place") → matches that lack it, and so do not count."""
         self.counted: Counter[str] = Counter()
         """Correlation → contributions."""
-        self._rules = rules
+        self._rules, self._places = rules, places
         self._correlator = Correlator(rules)
 
     def take(self, file: str, events: Sequence[Event], matches: Sequence[RuleMatch]) -> list[Contribution]:
         """What the matches in these lines of a file contribute."""
-        made = list(contributions(self._rules, file, events, matches, self.dropped))
+        made = list(contributions(self._rules, file, events, matches, self.dropped, topic=TOPIC, places=self._places))
         self._correlator.feed(made)
         self.counted.update(each.correlation for each in made)
         return made

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from detectors.correlation.contribution import About, Contribution
 from detectors.correlation.correlation import Correlation
@@ -21,6 +21,13 @@ from detectors.correlation.resolve import Correlations
 from detectors.triage.attribution import Attribution
 from schemas.detection import Detection, FindingRef, correlation_id
 from schemas.identity import Origin
+
+#: What a match that does not count lacks.
+_WHY: Final = {
+    "group": "a value to group by",
+    "value": "a value to measure",
+    "place": "an address whose place counts (private, VPN, mobile, not in QORGAN_GEO)",
+}
 
 
 class Shares(NamedTuple):
@@ -53,8 +60,8 @@ class Gathering:
     def faults(self) -> Iterable[str]:
         """What did not count, a sentence each."""
         for (rule, what), count in sorted((self._dropped + self._correlator.dropped).items()):
-            why = "group by" if what == "group" else "measure"
-            yield f"{self._rules[rule].title}: {count:,} matches lack a value to {why} and do not count"
+            why = _WHY[what]
+            yield f"{self._rules[rule].title}: {count:,} matches lack {why} and do not count"
         for rule, fold in self._correlator.folds.items():
             if fold.evicted:
                 yield f"{self._rules[rule].title}: {fold.evicted:,} contributions did not fit; results may be missing"

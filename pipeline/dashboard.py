@@ -50,7 +50,10 @@ ROWS: tuple[tuple[str, tuple[str, ...]], ...] = (
         ),
     ),
     ("What is suppressed", ("suppressed_total", "suppressions")),
-    ("Rules and indicators", ("rules_loaded", "rules_refused", "indicators_loaded", "reloads_total")),
+    (
+        "Rules and indicators",
+        ("rules_loaded", "detectors_blind", "rules_refused", "indicators_loaded", "reloads_total"),
+    ),
     ("Rules' life", ("rules_shadow", "rules_off", "rule_failures_total", "shadow_detections_total")),
     ("Rules' work", ("rule_tries_total", "rule_hits_total")),
     (

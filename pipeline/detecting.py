@@ -14,6 +14,7 @@ from itertools import groupby
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
+from detectors.behaviour.heartbeats import heartbeats
 from detectors.correlation.contribution import About, Contribution, Found, contribute, lookup
 from detectors.correlation.resolve import NO_CORRELATIONS, Correlations
 from detectors.ioc.match import IndicatorIndex
@@ -21,6 +22,7 @@ from detectors.sigma.activities import Activity
 from detectors.sigma.engine import Engine, RuleMatch
 from detectors.sigma.suppress import NO_SUPPRESSIONS, Suppressions
 from detectors.triage.attribution import Attribution
+from enrichers.geo import NO_PLACES, Places
 from enrichers.identity import entities, host_entity
 from schemas.activity import activity_key
 from schemas.detection import Detection, detection_id
@@ -46,7 +48,7 @@ class Hidden(NamedTuple):
 class Judgement(NamedTuple):
     """What is found in some events, what was found and is suppressed, and what the matches give to correlations.
 
-    `dropped`: matches that gave nothing for want of a value: (correlation, "group" or "value") → how many.
+    `dropped`: matches that gave nothing for want of a value: (correlation, "group"/"value"/"place") → how many.
     """
 
     detections: list[Detection]
@@ -67,12 +69,14 @@ class DetectionSet:
     """Ids of rules that detect and page nobody: their detections belong to no finding."""
     correlations: Correlations = NO_CORRELATIONS
     """What takes matches as contributions."""
+    places: Places = NO_PLACES
+    """Where addresses are."""
 
     @property
     def revision(self) -> str:
         """Changes when a rule or its stage, an indicator or the event list does."""
-        parts = (self.engine.revision, self.indicators.revision, self.attribution.revision, self.correlations.revision)
-        return short_hash(*parts, *sorted(self.shadow))
+        parts = (self.engine, self.indicators, self.attribution, self.correlations, self.places)
+        return short_hash(*(part.revision for part in parts), *sorted(self.shadow))
 
     def detect(self, log: str, topic: str, partition: int, events: Sequence[Event]) -> list[Detection]:
         """All detections in these events of one partition, in the events' order."""
@@ -108,8 +112,9 @@ class DetectionSet:
             at = Origin(log, topic, partition, event.offset)
             hidden.append(Hidden(match.rule.id, suppression.id, at, event.time_ms))
         dropped: Counter[tuple[str, str]] = Counter()
-        shared = list(contributions(self.correlations, f"{log}/{topic}/{partition}", events, matches, dropped))
-        return Judgement([made for _, made in found], hidden, shared, dropped)
+        lane = f"{log}/{topic}/{partition}"
+        shared = contributions(self.correlations, lane, events, matches, dropped, topic=topic, places=self.places)
+        return Judgement([made for _, made in found], hidden, list(shared), dropped)
 
     def of_indicator(
         self, origin: Origin, event: Event, indicator: Any, observable: Any, *, retrospective: bool = False
@@ -200,8 +205,12 @@ def contributions(
     events: Sequence[Event],
     matches: Sequence[RuleMatch],
     dropped: Counter[tuple[str, str]],
+    *,
+    topic: str,
+    places: Places = NO_PLACES,
 ) -> Iterator[Contribution]:
     """What the records give to correlations, in their order. `lane`: the partition or file they are of."""
+    yield from heartbeats(rules.silences, topic, lane, events, host_entity)
     members = rules.members
     if not members:
         return
@@ -212,7 +221,7 @@ def contributions(
         mine = list(of_record)
         told = next((match.activity for match in mine if match.activity is not None), None)
         yield from contribute(
-            [Found(members[match.rule.id], lookup(event.fields, who, match.names)) for match in mine],
+            [Found(members[match.rule.id], lookup(event.fields, who, match.names, places.of)) for match in mine],
             event.time_ms,
             lane,
             event.offset,

@@ -14,10 +14,12 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from detectors.correlation.resolve import resolve
 from detectors.sigma.engine import Engine
 from detectors.triage.attribution import Attribution
+from enrichers.geo import NO_PLACES
 from pipeline.correlating import Correlating
 from pipeline.detecting import DetectionSet
 from pipeline.event_list import load_event_list
 from pipeline.indicators import LoadedIndicators, load_indicators
+from pipeline.places import load_places
 from pipeline.rules import LoadedRules, load_rules
 from pipeline.settings import Settings
 from pipeline.stages import Stage, Stages, load_stages
@@ -59,8 +61,15 @@ def load(
     indicators = load_indicators(settings.indicators)
     event_list = load_event_list(settings.event_list)
     shadow = stages.shadow([*rules.rules, *rules.correlations.ordered])
+    travels = any(rule.kind == "travel" for rule in rules.correlations.ordered)
     decide = DetectionSet(
-        rules.engine, indicators.index, Attribution(event_list), rules.suppressions, shadow, rules.correlations
+        rules.engine,
+        indicators.index,
+        Attribution(event_list),
+        rules.suppressions,
+        shadow,
+        rules.correlations,
+        load_places(settings.geo, pause) if travels else NO_PLACES,
     )
     return Loaded(decide, rules, indicators, event_list, stages, time.monotonic() - started)
 
@@ -101,9 +110,16 @@ def _zone(name: str) -> ZoneInfo:
         raise RefusedError(f"There is no time zone {name}: set QORGAN_TIMEZONE, e.g. to Asia/Almaty.") from None
 
 
+def blind(loaded: Loaded) -> list[str]:
+    """Titles of the detectors that can find nothing, since no snapshot says where addresses are."""
+    rules = loaded.rules.correlations.ordered if not loaded.decide.places.count else ()
+    return [rule.title for rule in rules if rule.kind == "travel"]
+
+
 def count(loaded: Loaded, metrics: Metrics) -> None:
     """Say in the metrics what is in force."""
     metrics["rules_loaded"].set(len(loaded.rules.rules))
     metrics["rules_shadow"].set(len(loaded.decide.shadow))
+    metrics["detectors_blind"].set(len(blind(loaded)))
     metrics["rules_refused"].set(len(loaded.rules.refused))
     metrics["indicators_loaded"].set(loaded.indicators.count)

@@ -68,6 +68,7 @@ METRICS: tuple[Metric, ...] = (
     ),
     Metric("rule_hits_total", "counter", "Matches by rule; the busiest by id, the rest as `other`", ("rule",)),
     Metric("shadow_detections_total", "counter", "Of the detections delivered, those of rules in shadow", ("level",)),
+    Metric("detectors_blind", "gauge", "Detectors in force that find nothing for want of QORGAN_GEO"),
     Metric("rules_refused", "gauge", "Sigma rules that could not be compiled"),
     Metric("suppressions", "gauge", "Filters and disabled rules: in_force, expired, refused", ("state",)),
     Metric("suppressed_total", "counter", "Matches of a rule that a suppression hid", ("rule", "suppression")),

@@ -76,8 +76,8 @@ class Judge:
         self._reader = Reader(settings)
         self._bare = Reader(settings, bare=True)
         self._decide = decide
-        # Indicators are looked for in every line.
-        self._sieves = self._few = not len(decide.indicators)
+        # Indicators are looked for in every line, and every line is a sign of its source's life.
+        self._sieves = self._few = not len(decide.indicators) and not decide.correlations.silences
         self._topic = topic
 
     def __call__(self, file: str, lines: recordings.Lines, near_ms: int) -> Judged:

@@ -74,6 +74,7 @@ class Reloading:
         self._asked = False
         self._busy: asyncio.Task[None] | None = None
         loading.count(loaded, metrics)
+        _say_blind(loaded)
 
     @property
     def in_force(self) -> Loaded:
@@ -171,6 +172,7 @@ class Reloading:
             self._use(loaded.decide)
         gc.freeze()  # as at start: no collection looks at a million objects of rules again
         loading.count(loaded, self._metrics)
+        _say_blind(loaded)
         self._outcome("swapped")
         log.info("new rules in force", revision=revision, rules=len(loaded.rules.rules), seconds=round(seconds, 1))
 
@@ -200,3 +202,8 @@ class Reloading:
 
     def _outcome(self, outcome: str) -> None:
         self._metrics["reloads_total"].labels(outcome=outcome).inc()
+
+
+def _say_blind(loaded: Loaded) -> None:
+    for title in loading.blind(loaded):
+        log.warning("a detector finds nothing: QORGAN_GEO names no file of networks and their places", detector=title)

@@ -2,6 +2,7 @@
 
 Cases lie beside their rule: those of `NAME.yml` in `NAME.cases.yml`.
 
+    places: {203.0.113.0/24: [43.24, 76.89]}    # for impossible travel: latitude and longitude of networks
     source: {product: linux, service: sshd}     # what the topic's settings would say of such records; may be left out
     cases:
       - name: root logs in with a key           # match: true where nothing is said
@@ -26,7 +27,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -35,6 +36,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from detectors.correlation.correlation import Correlation
 from detectors.sigma.rule import Rule
+from enrichers.geo import NO_PLACES, Networks, Places, RowError, place_of
 from pipeline import recordings
 from pipeline.rules import CASES_FOLDER, LoadedRules, on_disk
 from schemas.errors import RefusedError
@@ -113,6 +115,7 @@ class CaseFile(_Frozen):
     """The cases beside one rule file."""
 
     source: SourceSettings = AS_IT_SAYS
+    places: dict[str, tuple[float, float]] = Field(default={}, description="network → latitude, longitude")
     cases: Annotated[tuple[Case, ...], Field(min_length=1)]
 
 
@@ -128,6 +131,7 @@ class Asked:
     episodes: tuple[Episode, ...] = ()
     fault: str = ""
     """Why it cannot be carried out."""
+    places: Places = NO_PLACES
 
 
 def judged(loaded: LoadedRules) -> list[Judged]:
@@ -151,7 +155,9 @@ def beside(loaded: LoadedRules) -> list[Asked]:
         if path.is_file():
             said = _case_file(path)
             own = [rule for rule in held if rule.id not in loaded.correlations.silent]
-            found += [_asked(case, said.source, held, own or held, path) for case in said.cases]
+            places = _places(said.places, path)
+            asked = (_asked(case, said.source, held, own or held, path) for case in said.cases)
+            found += [replace(each, places=places) for each in asked]
     return found
 
 
@@ -196,6 +202,16 @@ def _asked(case: Case, source: SourceSettings, held: list[Judged], own: list[Jud
     least = case.at_least if case.match else 0
     parts = tuple((part.source or source, _records(part, path)) for part in case.split())
     return Asked(named[0].id, case.name, path, least, parts, case.episodes)
+
+
+def _places(said: dict[str, tuple[float, float]], path: Path) -> Places:
+    located = Networks()
+    try:
+        for network, (latitude, longitude) in said.items():
+            located.add(network, place_of(str(latitude), str(longitude)))
+    except RowError as error:
+        raise RefusedError(f"{path}: the cases are refused: places: {error}.") from None
+    return Places(located, Networks())
 
 
 def _records(part: Part, path: Path) -> tuple[bytes, ...]:

@@ -47,6 +47,8 @@ CASES: Final = (".cases.yml", ".cases.yaml")
 CASES_FOLDER: Final = "regression_data"
 
 _READABLE: Final = "Give this user the right to read it, or take it out"
+#: Raise it when other documents are read than before.
+_READ: Final = 2
 _CACHE_FILE: Final = "sigma-rules.json"
 
 
@@ -206,7 +208,9 @@ class _Cache:
 
     def __init__(self, folder: Path | None) -> None:
         self._folder = folder
-        self._version = "/".join([str(NODES_VERSION), *map(metadata.version, ("pysigma", "google-re2", "pyyaml"))])
+        self._version = "/".join(
+            [f"{NODES_VERSION}.{_READ}", *map(metadata.version, ("pysigma", "google-re2", "pyyaml"))]
+        )
         self._known: dict[str, Any] = self._read() if folder is not None else {}
         self._used: dict[str, Any] = {}
         self.changed = False

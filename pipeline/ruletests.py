@@ -100,7 +100,7 @@ class _Bench:
         if engine is None:
             named = [each for each in self._loaded.rules if each.id in rules.members]
             engine = self._engines[rule.id] = Engine(named, self._zone)
-        gathered = Gathered(rules)
+        gathered = Gathered(rules, case.places)
         gathered.take(TOPIC, events, engine.match(events))
         return _raised(engine) or _differing(gathered.told(), case)
 

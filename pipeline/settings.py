@@ -124,6 +124,9 @@ class Settings(BaseSettings):
         default=None, description="file or folder of the values of rules' placeholders (%name%)"
     )
     assets: Path | None = Field(default=None, description="list of assets (CSV) that placeholders may take values from")
+    geo: Annotated[tuple[Path, ...], NoDecode] = Field(
+        default=(), description="files of networks and their places, or kinds vpn, mobile (CSV), for impossible travel"
+    )
     timezone: str = Field(default="Asia/Almaty", description="the bank's time zone, for people and for RFC 3164")
 
     state_dir: Path = Field(default=Path("var"), description="folder of the journal, caches and private temporaries")
@@ -164,7 +167,7 @@ class Settings(BaseSettings):
         sources: tuple[PydanticBaseSettingsSource, ...] = (init_settings, env_settings)
         return (*sources, TomlConfigSettingsSource(settings_cls, toml_file=file)) if file else sources
 
-    @field_validator("raw_topics", "rules", "indicators", mode="before")
+    @field_validator("raw_topics", "rules", "indicators", "geo", mode="before")
     @classmethod
     def _by_commas(cls, value: Any) -> Any:
         if isinstance(value, str):

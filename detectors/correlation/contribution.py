@@ -68,14 +68,34 @@ class Member(NamedTuple):
 Lookup = Callable[[str], str | None]
 """A field's value as text, None where there is none."""
 
+#: The place of the address in a field, as a number: `place.IpAddress`.
+PLACE_OF: Final = "place."
 
-def lookup(fields: Mapping[str, Any], entities: Sequence[str], names: Names = NO_NAMES) -> Lookup:
+Whereabouts = Callable[[str], int | None]
+"""The place of an address (`schemas.place`) as a number; None where it has none that counts."""
+
+
+def nowhere(address: str) -> int | None:
+    """Without a snapshot of networks no address has a place."""
+    return None
+
+
+def lookup(
+    fields: Mapping[str, Any],
+    entities: Sequence[str],
+    names: Names = NO_NAMES,
+    whereabouts: Whereabouts = nowhere,
+) -> Lookup:
     """An event's values: of its fields (a list's elements joined, sorted), and of its resolved entities.
 
     `names`: how the event's provider tells what rules name, so that `Image` is Security 4688's NewProcessName too.
     """
 
     def value(name: str) -> str | None:
+        if name.startswith(PLACE_OF):
+            address = value(name.removeprefix(PLACE_OF))
+            place = whereabouts(address) if address is not None else None
+            return str(place) if place is not None else None
         kind = ENTITY_TYPES.get(name)
         if kind is not None:
             return next((entity.removeprefix(kind) for entity in entities if entity.startswith(kind)), None)
@@ -108,7 +128,7 @@ def contribute(
 ) -> Iterator[Contribution]:
     """What one record gives, by its matches: one contribution for each correlation and group.
 
-    What lacks a value to group by, or to measure, is dropped, and counted by (correlation, "group" or "value").
+    What lacks a value to group by, or to measure, is dropped, and counted by (correlation, "group"/"value"/"place").
     """
     found: dict[tuple[str, str], int] = {}
     for members, values in matches:
@@ -120,7 +140,7 @@ def contribute(
                 continue
             value = _value(rule, place, values)
             if value is None:
-                dropped[rule.id, "value"] += 1
+                dropped[rule.id, "place" if rule.kind == "travel" else "value"] += 1
                 continue
             key = (rule.id, group)
             if rule.kind.startswith("temporal"):
@@ -150,12 +170,15 @@ def _short(value: str) -> str:
 def _value(rule: Correlation, place: int, value_of: Lookup) -> int | None:
     if rule.kind.startswith("temporal"):
         return 1 << place
-    if rule.kind == "event_count":
+    if rule.kind in ("event_count", "rate"):
         return 0
+    if rule.kind == "travel":
+        number = value_of(PLACE_OF + rule.field_of(rule.fields[0], place))
+        return int(number) if number is not None else None
     said = [value_of(rule.field_of(name, place)) for name in rule.fields]
     if any(value is None for value in said):
         return None
-    if rule.kind == "value_count":
+    if rule.kind in ("value_count", "first_seen"):
         text = BETWEEN.join(fold(value or "") for value in said)
         return int.from_bytes(hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest()) >> 1
     return _number(said[0] or "")

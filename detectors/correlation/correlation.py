@@ -13,7 +13,7 @@ from typing import Any, Final, Literal, NamedTuple, get_args
 
 from schemas.severity import Severity
 
-Kind = Literal[
+SigmaKind = Literal[
     "event_count",
     "value_count",
     "temporal",
@@ -23,7 +23,11 @@ Kind = Literal[
     "value_percentile",
     "value_median",
 ]
-KINDS: Final[tuple[str, ...]] = get_args(Kind)
+KINDS: Final[tuple[str, ...]] = get_args(SigmaKind)
+#: Detectors of our own (`detectors.behaviour`), which stand wherever a correlation does.
+OwnKind = Literal["first_seen", "rate", "travel", "silence"]
+OWN_KINDS: Final[tuple[str, ...]] = get_args(OwnKind)
+Kind = SigmaKind | OwnKind
 Operator = Literal["gt", "gte", "lt", "lte", "eq", "neq"]
 OPERATORS: Final[tuple[str, ...]] = get_args(Operator)
 

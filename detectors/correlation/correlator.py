@@ -13,6 +13,8 @@ from typing import Final
 
 import orjson
 
+from detectors.behaviour.detector import Detector
+from detectors.behaviour.fold import Behaviour
 from detectors.correlation.abouts import Abouts
 from detectors.correlation.contribution import Contribution, Found, Lookup, Member, contribute
 from detectors.correlation.correlation import Correlation
@@ -41,12 +43,12 @@ class Correlator:
         self._limits = limits
         self._lanes: list[str] = []
         self._lane: dict[str, int] = {}
-        self._folds = {rule.id: Fold(rule, self._lanes, limits) for rule in rules.ordered}
+        self._folds = {rule.id: _fold(rule, self._lanes, limits) for rule in rules.ordered}
         self._abouts = {rule.id: Abouts((limits or Limits()).contributions) for rule in rules.ordered}
         self._doubles = {rule.id: Doubles() for rule in rules.ordered if counts_doubles(rule)}
 
     @property
-    def folds(self) -> dict[str, Fold]:
+    def folds(self) -> dict[str, Fold | Behaviour]:
         """Correlation's id → its state, for metrics."""
         return self._folds
 
@@ -103,7 +105,7 @@ class Correlator:
         for rule in self.rules.ordered:
             held = old.folds.get(rule.id)
             if held is None or held.rule.revision != rule.revision:
-                self._folds[rule.id] = Fold(rule, self._lanes, self._limits)
+                self._folds[rule.id] = _fold(rule, self._lanes, self._limits)
                 continue
             self._folds[rule.id] = held
             self._abouts[rule.id] = old._abouts[rule.id]
@@ -151,7 +153,7 @@ class Correlator:
         about = self._abouts[verdict.correlation].of(self._lane[lane] << OFFSET_BITS | offset)
         return verdict if about is None else verdict._replace(about=about)
 
-    def _first_hand(self, fold: Fold, activity: str, new: Sighting) -> bool:
+    def _first_hand(self, fold: Fold | Behaviour, activity: str, new: Sighting) -> bool:
         """Whether a contribution counts; others that tell the same less fully are taken back because of it."""
         doubles = self._doubles.get(fold.rule.id)
         if doubles is None or new.time <= fold.settled:
@@ -161,7 +163,7 @@ class Correlator:
             fold.remove(one.group, one.time, one.identity)
         return counts
 
-    def _forget(self, fold: Fold) -> None:
+    def _forget(self, fold: Fold | Behaviour) -> None:
         """What no verdict to come can need."""
         rule = fold.rule
         self._abouts[rule.id].forget(fold.settled - rule.timespan, fold.firsts)
@@ -199,6 +201,11 @@ def record_of(first: tuple[str, int], rules: Container[str]) -> tuple[str, int]:
     while (parts := lane.rpartition("#"))[2] in rules:
         lane = parts[0]
     return lane, offset
+
+
+def _fold(rule: Correlation, lanes: Sequence[str], limits: Limits | None) -> Fold | Behaviour:
+    """The empty state of a correlation, or of a detector of ours."""
+    return Behaviour(rule, lanes, limits) if isinstance(rule, Detector) else Fold(rule, lanes, limits)
 
 
 def result_lookup(rule: Correlation, group: str) -> Lookup:

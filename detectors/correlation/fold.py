@@ -105,7 +105,7 @@ class Fold:
                 append(identity)
                 append(value)
             else:
-                at = _insert(held, time, identity, value)
+                at = insert(held, time, identity, value)
                 if at < 0:
                     return None
                 if at == 0 or held[(at - 1) * STRIDE] <= self._settled:
@@ -275,7 +275,7 @@ class Fold:
         return at
 
 
-def _insert(held: array[int], time: int, identity: int, value: int) -> int:
+def insert(held: array[int], time: int, identity: int, value: int) -> int:
     """Put a contribution in its place among others; the place, or -1 for one that is there already."""
     after = place(held, time)
     at = after - 1

@@ -53,10 +53,10 @@ def correlation_of(document: dict[Any, Any], *, id_: str, revision: str, file: s
         raise CorrelationError(f"`correlation` has no key {unknown[0][:80]!r}; it knows {', '.join(sorted(_KEYS))}")
     kind, extended = _kind(said.get("type"))
     tree, names = _condition(said.get("condition"), kind, extended)
-    rules = _rules(said.get("rules"), names)
+    rules = named_rules(said.get("rules"), names)
     bounds = () if tree is not None else _bounds(said.get("condition"), kind, len(rules))
     fields, percentile = _fields(said.get("condition"), kind), _percentile(said.get("condition"), kind)
-    group_by, (aliases, loose) = _group_by(said.get("group-by")), _aliases(said.get("aliases"), rules)
+    group_by, (aliases, loose) = group_by_of(said.get("group-by")), aliases_of(said.get("aliases"), rules)
     read = _by_pysigma({**document, "correlation": _plain(said, kind, rules)})
     seconds: int = read.timespan.seconds
     if seconds > MAX_TIMESPAN_S:
@@ -96,7 +96,7 @@ def _kind(said: Any) -> tuple[Any, bool]:
     return plain, extended
 
 
-def _rules(said: Any, names: list[str]) -> tuple[str, ...]:
+def named_rules(said: Any, names: list[str]) -> tuple[str, ...]:
     rules = [said] if isinstance(said, str) else said
     if rules is None:
         rules = names
@@ -207,7 +207,7 @@ def _percentile(said: Any, kind: str) -> int:
     return named
 
 
-def _group_by(said: Any) -> tuple[str, ...]:
+def group_by_of(said: Any) -> tuple[str, ...]:
     names = [] if said is None else [said] if isinstance(said, str) else said
     if not isinstance(names, list) or not all(isinstance(name, str) and name for name in names):
         raise CorrelationError("its `group-by` is no list of fields")
@@ -216,7 +216,7 @@ def _group_by(said: Any) -> tuple[str, ...]:
     return tuple(names)
 
 
-def _aliases(said: Any, rules: tuple[str, ...]) -> tuple[tuple[Alias, ...], tuple[Loose, ...]]:
+def aliases_of(said: Any, rules: tuple[str, ...]) -> tuple[tuple[Alias, ...], tuple[Loose, ...]]:
     """What aliases mean in each rule, and apart what they say of rules that `rules` calls otherwise, by id or name."""
     if isinstance(said, dict) and len(said) > MAX_ALIASES:
         raise CorrelationError(f"it has {len(said):,} aliases; at most {MAX_ALIASES} are known")

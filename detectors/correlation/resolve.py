@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Final
 
+from detectors.behaviour.detector import Detector
 from detectors.correlation.contribution import Member
 from detectors.correlation.correlation import Alias, Correlation
 from detectors.sigma.rule import Refusal, Rule
@@ -26,6 +28,11 @@ class Correlations:
     """Id of a rule or correlation → the correlations that name it, and as what."""
     silent: frozenset[str] = frozenset()
     """Rules and correlations that are not told for themselves: named, and by none with `generate`."""
+
+    @cached_property
+    def silences(self) -> tuple[Detector, ...]:
+        """The detectors that live on signs of life, not on matches."""
+        return tuple(rule for rule in self.ordered if isinstance(rule, Detector) and rule.kind == "silence")
 
     @property
     def revision(self) -> str:
@@ -92,7 +99,7 @@ class _Resolver:
             self._refuse(correlation, reason or stray)
             self._done[correlation.id] = None
             return False
-        self._depth[correlation.id] = 1 + max([self._depth.get(ref, 0) for ref in ids])
+        self._depth[correlation.id] = 1 + max([0, *(self._depth.get(ref, 0) for ref in ids)])
         self._done[correlation.id] = replace(correlation, rules=tuple(ids), aliases=aliases, loose=())
         return True
 
@@ -123,6 +130,8 @@ class _Resolver:
             if id_ in ids:
                 return f"it refers to {ref[:80]!r} twice", []
             named = self._known.get(id_)
+            if named is not None and named.kind == "silence":
+                return f"it refers to {ref[:80]!r}, a detector of silence: its results come too long after the fact", []
             if named is not None:
                 if len(path) > MAX_CHAIN:
                     return f"it stands in a chain of more than {MAX_CHAIN} correlations", []

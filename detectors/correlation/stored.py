@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import fields
 from typing import Any
 
-from detectors.correlation.correlation import Alias, Bound, Correlation, Loose
+from detectors.behaviour.detector import Detector
+from detectors.correlation.correlation import OWN_KINDS, Alias, Bound, Correlation, Loose
 from schemas.severity import Severity
 
 
@@ -21,8 +22,12 @@ def packed(rule: Correlation) -> dict[str, Any]:
 
 def unpacked(said: dict[str, Any], file: str) -> Correlation:
     """The correlation again. Raises KeyError, TypeError or ValueError for what is none."""
-    return Correlation(
+    own = said["kind"] in OWN_KINDS
+    made = Detector if own else Correlation
+    more = {"source": tuple((part, value) for part, value in said["source"])} if own else {}
+    return made(
         **said
+        | more
         | {
             "file": file,
             "level": Severity(said["level"]),

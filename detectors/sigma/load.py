@@ -61,7 +61,7 @@ def load(name: str, data: bytes) -> Loaded:
                 if is_filter:
                     filters.append(_filter(name, data, number, document, lines))
                     continue
-                if isinstance(document, dict) and "correlation" in document:
+                if isinstance(document, dict) and ("correlation" in document or "detector" in document):
                     correlations.append(_correlation(name, data, number, document, lines))
                     continue
                 rule = _rule(name, data, number, document, lines)
@@ -147,24 +147,31 @@ def _filter(name: str, data: bytes, number: int, document: dict[Any, Any], lines
 
 
 def _correlation_names(document: Any) -> list[str]:
-    if not isinstance(document, dict) or "correlation" not in document:
+    if not isinstance(document, dict) or not ("correlation" in document or "detector" in document):
         return []
     return [said.strip() for key in ("id", "name") if isinstance(said := document.get(key), str)]
 
 
 def _correlation(name: str, data: bytes, number: int, document: dict[Any, Any], lines: Lines) -> Correlation:
-    """Read by `detectors.correlation`; ids and revisions are made as a rule's. Raises FaultyError."""
+    """Read by `detectors.correlation`, or `.behaviour`; ids and revisions are made as a rule's. Raises FaultyError."""
+    from detectors.behaviour.read import detector_of
     from detectors.correlation.read import CorrelationError, correlation_of
 
-    content, line = data.decode("utf-8-sig"), lines["correlation"]
+    read, key = (correlation_of, "correlation") if "correlation" in document else (detector_of, "detector")
+    content, line = data.decode("utf-8-sig"), lines[key]
     id_ = _identity(document, lines)
     document = {**document, "id": id_}
-    if "detection" in document:
+    other = next((name for name in ("detection", "detector") if name in document and name != key), None)
+    if other is not None:
         raise FaultyError(
-            line, "it is a rule and a correlation at once", "Make two documents of it, with `---` between"
+            line,
+            f"it is a {'rule' if other == 'detection' else other} and a {key} at once",
+            "Make two documents of it, with `---` between",
         )
+    if key == "detector":
+        _refuse_names(document, lines)
     try:
-        return correlation_of(
+        return read(
             document,
             id_=id_ or long_hash("rule", content, number),
             revision=short_hash("rule", content, number),

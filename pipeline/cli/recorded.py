@@ -70,6 +70,8 @@ def detect(
     processes = offline.processes(files)
     loaded = loading.load(settings, stage.value, offline=True)
     _say_refused(loaded)
+    for title in loading.blind(loaded):
+        note(f"{title}: finds nothing, since QORGAN_GEO names no file of networks and their places")
     tally = _Tally()
     judge = offline.Judge(settings, loaded.decide, topic)
     gathering = Gathering(loaded.decide.correlations, loaded.decide.attribution, topic)
