@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from pipeline.bench.rig import Rig, Worker, rig, wait_for
+from pipeline.bench.rig import Rig, Worker, cpu_seconds, rig, wait_for
 from pipeline.bench.sample import recorded, simulated
 
 TOPIC = "raw.bench"
@@ -66,6 +66,7 @@ def _made(folder: Path, count: int) -> list[Path]:
 def _figures(bench: Rig, worker: Worker, count: int, mean: float, started: float) -> dict[str, Any]:
     wait_for("the worker to read its first batch", lambda: _judged(worker) > 0, 120, 0.02)
     first, already, cpu = time.monotonic(), _judged(worker), worker.cpu_seconds()
+    beside = [(child, cpu_seconds(child.pid)) for child in (bench.broker, bench.store)]
     peak = 0
 
     def done() -> bool:
@@ -78,6 +79,7 @@ def _figures(bench: Rig, worker: Worker, count: int, mean: float, started: float
     wait_for("every record to be stored", lambda: _stored(worker) >= count, 300, 0.25)
     stored = time.monotonic()
     used = worker.cpu_seconds() - cpu
+    spent = {child.what: cpu_seconds(child.pid) - before for child, before in beside}
     rows = bench.query(
         "SELECT count(), uniqExact(partition, offset) FROM (SELECT partition, offset FROM qorgan.events "
         "UNION ALL SELECT partition, offset FROM qorgan.dead_letters)"
@@ -89,6 +91,8 @@ def _figures(bench: Rig, worker: Worker, count: int, mean: float, started: float
         "events_per_s": round(taken / (stored - first)),
         "events_per_s_judged": round(taken / (judged - first)),
         "cpu_us_per_event": round(used / taken * 1e6, 1),
+        "broker_cpu_us_per_event": round(spent["broker"] / taken * 1e6, 1),
+        "store_cpu_us_per_event": round(spent["store"] / taken * 1e6, 1),
         "stage_us_per_event": {
             stage: round(worker.total("qorgan_stage_seconds_total", stage=stage) / count * 1e6, 1) for stage in STAGES
         },

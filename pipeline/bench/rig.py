@@ -96,8 +96,7 @@ class Worker:
 
     def cpu_seconds(self) -> float:
         """User and system time used so far."""
-        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rsplit(")", 1)[1].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        return cpu_seconds(self.process.pid)
 
     def terminate(self, timeout: float = 12.0) -> int:
         """SIGTERM; SIGKILL after `timeout`. Returns the exit code (-9 if it had to be killed)."""
@@ -112,6 +111,12 @@ class Worker:
     def kill(self) -> None:
         self.process.kill()
         self.process.wait()
+
+
+def cpu_seconds(pid: int) -> float:
+    """User and system time that a process has used so far."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 @dataclass
