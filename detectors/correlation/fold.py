@@ -212,14 +212,15 @@ class Fold:
         timespan, until = self.rule.timespan, number * self._step
         since, edge = until - self._step, until - timespan
         groups, episodes, least = self._groups, self._episodes, self._least
-        opened, told, possible = episodes.open, episodes.told, episodes.possible
+        opened, told, possible, likely = episodes.open, episodes.told, episodes.possible, self._likely
         crowded = 2 * self.entries > self._most or 2 * self.held_bytes > self._limits.bytes
         said: list[Verdict] = []
         for group in dict.fromkeys(self._due.pop(number)):
             held = groups.get(group)
             if held is None:
                 continue
-            hopeful = not self._at_once or (len(held) >= least and possible(held))
+            # What was never likely when it grew has not become so by growing less.
+            hopeful = not self._at_once or (group in likely and len(held) >= least and possible(held))
             if hopeful or group in opened or group in told:
                 said += episodes.settle(group, held, until)
             # Only what windows to come can hold stays.
