@@ -5,7 +5,7 @@ from __future__ import annotations
 import http.client
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
@@ -23,10 +23,12 @@ from pipeline.offline import near_ms, read
 from pipeline.parsers import Reader
 from pipeline.rulecases import Judged
 from pipeline.settings import Settings
+from pipeline.verdicts import Judged as Verdicts
 from schemas.errors import UnreachableError
 
 Row = dict[str, Any]
-COLUMNS: Final = ("seconds", "tries", "hits", "level", "stage", "title", "rule_id")
+COLUMNS: Final[tuple[str, ...]] = ("seconds", "tries", "hits", "level", "stage", "title", "rule_id")
+PRECISE: Final[tuple[str, ...]] = ("precision", "verdicts", *COLUMNS)
 TIMEOUT_S: Final = 10.0
 #: Readings from which the cost of a reading itself is told.
 CALIBRATION: Final = 20_000
@@ -115,6 +117,16 @@ def of_worker(settings: Settings, loaded: Loaded) -> list[Row]:
         _row(rules.get(name), loaded, None, counts.get("tries", 0), counts.get("hits", 0)) | {"rule_id": name}
         for name, counts in counted.items()
     )
+
+
+def with_precision(rows: Iterable[Row], verdicts: Mapping[str, Verdicts]) -> list[Row]:
+    """The same rows with what people found of each rule's detections; the least precise first, then as they were."""
+    told = [
+        row | {"verdicts": of.looked_at if of else 0, "precision": round(of.precision, 3) if of else None}
+        for row in rows
+        for of in (verdicts.get(row["rule_id"]),)
+    ]
+    return sorted(told, key=lambda row: 1.0 if row["precision"] is None else row["precision"])
 
 
 def _metrics(settings: Settings) -> str:

@@ -115,16 +115,23 @@ def stats(
         list[Path] | None, typer.Option(metavar="PATH", help="rules: file or folder; again for more")
     ] = None,
     topic: Topic = "file",
+    verdicts: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="FILE", help="detections as `detect --json` prints them, each with a `verdict`"),
+    ] = None,
     limit: Annotated[int, typer.Option(min=0, help="rules to show; 0: all that were tried")] = 20,
     as_json: AsJson = False,
 ) -> None:
     """Show what each rule costs and finds, the worst first: over recordings with its processor time, or as the running
-    ingest worker counts it."""
+    ingest worker counts it. With verdicts (true-positive, false-positive) also how precise it is, the least precise
+    first."""
     from pipeline import loading, rulestats
     from pipeline.offline import CACHE
     from pipeline.settings import load
+    from pipeline.verdicts import read as read_verdicts
 
     overrides: dict[str, Any] = {"rules": tuple(rules)} if rules else {}
+    told = read_verdicts(verdicts or ())
     loaded = loading.load(load(state_dir=CACHE, **overrides))
     settings = load(**overrides)
     if files:
@@ -132,7 +139,10 @@ def stats(
             found = rulestats.over_files(settings, loaded, files, topic, progress)
     else:
         found = rulestats.of_worker(settings, loaded)
-    show(found[: limit or None], rulestats.COLUMNS, as_json, "Rules, the worst first")
+    columns = rulestats.COLUMNS
+    if verdicts:
+        found, columns = rulestats.with_precision(found, told), rulestats.PRECISE
+    show(found[: limit or None], columns, as_json, "Rules, the worst first")
     tries, hits = (sum(row[name] for row in found) for name in ("tries", "hits"))
     note(f"{len(found):,} rules were tried {tries:,} times and hit {hits:,} times.")
 

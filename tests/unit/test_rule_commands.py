@@ -17,10 +17,12 @@ from detectors.sigma.engine import SAMPLED, Engine
 from detectors.sigma.explain import Explainer
 from detectors.sigma.fields import View
 from detectors.sigma.predicates import MAKERS
+from pipeline import verdicts
 from pipeline.health import HealthState, serve
 from pipeline.metrics import Metrics
 from pipeline.rulecounts import RuleCounts
 from pipeline.rulestats import Stopwatch
+from schemas.errors import RefusedError
 from tests.builders import free_port
 from tests.sigma import event, rule_text, tree_rule
 from tests.tuning import ACCOUNT, filter_text
@@ -155,6 +157,45 @@ def test_stats_measures_each_rule_the_worst_first(tmp_path: Path, capsys: pytest
     assert [row["rule_id"] for row in rows] == [OTHER, ID]
     assert (rows[1]["tries"], rows[1]["hits"], rows[0]["hits"]) == (50, 50, 0)
     assert rows[0]["seconds"] > rows[1]["seconds"] > 0
+
+
+def test_stats_with_verdicts_say_how_precise_a_rule_is_the_least_precise_first(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write(tmp_path / "rules")
+    write(tmp_path / "rules", 2, {"s": {"CommandLine|contains": "dump"}, "condition": "s"})
+    lines = tmp_path / "lines.jsonl"
+    lines.write_text(json.dumps({"Channel": SYSMON, "EventID": 1, "Image": "C:\\a.exe", "CommandLine": "dump"}) + "\n")
+    assert call("rules", "stats", str(lines), "--rules", str(tmp_path / "rules"), "--json") == 0
+    assert "precision" not in orjson.loads(capsys.readouterr().out.splitlines()[0])
+
+    seen = tmp_path / "seen.jsonl"
+    said = [(ID, 1, "true-positive"), (ID, 2, "true-positive"), (ID, 3, "false-positive"), (OTHER, 1, "true-positive")]
+    again = [*said, (ID, 3, "false-positive"), (ID, 4, "false-positive"), (ID, 2, "false-positive")]
+    seen.write_bytes(b"\n".join(orjson.dumps({"rule_id": r, "line": n, "verdict": v}) for r, n, v in again) + b"\n\n")
+    options = ("--rules", str(tmp_path / "rules"), "--verdicts", str(seen), "--json")
+    assert call("rules", "stats", str(lines), *options) == 0
+    rows = [orjson.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [(row["rule_id"], row["verdicts"], row["precision"]) for row in rows] == [(ID, 4, 0.25), (OTHER, 1, 1.0)]
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        (b"{", "no detection of a rule"),
+        (b"[]", "no detection of a rule"),
+        (b'{"indicator_id": "x", "verdict": "true-positive"}', "no detection of a rule"),
+        (b'{"rule_id": "x"}', "its `verdict` is neither"),
+        (b'{"rule_id": "x", "verdict": "yes"}', "its `verdict` is neither"),
+    ],
+)
+def test_a_verdict_that_is_none_is_named_with_its_line(tmp_path: Path, line: bytes, said: str) -> None:
+    seen = tmp_path / "seen.jsonl"
+    seen.write_bytes(b'{"rule_id": "x", "line": 1, "verdict": "true-positive"}\n' + line)
+    with pytest.raises(RefusedError, match=f"seen.jsonl:2: {said}"):
+        verdicts.read([seen])
+    with pytest.raises(RefusedError, match="cannot be read"):
+        verdicts.read([tmp_path / "none"])
 
 
 def test_the_stopwatch_leaves_out_its_own_cost() -> None:
