@@ -1,7 +1,7 @@
 """Checkpoints of correlations: files from which a fold goes on without reading its topic again.
 
-One file a partition, replaced whole. It says which partition of which log it is of, and under which rules it was made;
-what is of others, damaged or another user's is as none. Without it nothing but time is lost: the fold reads back.
+One file a partition, replaced whole. It says which partition of which log it is of; what is of another, damaged or
+another user's is as none. Without it nothing but time is lost: the fold reads back.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import orjson
 
 from schemas.identity import short_hash
 
-_VERSION: Final = 1
+_VERSION: Final = 2
 _SUFFIX: Final = ".checkpoint"
 
 
@@ -35,10 +35,10 @@ class Checkpoints:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
-    def save(self, at: At, rules: str, state: bytes) -> None:
-        """Replace the partition's checkpoint. `rules`: their revision. Raises OSError (a full disk)."""
+    def save(self, at: At, state: bytes) -> None:
+        """Replace the partition's checkpoint. Raises OSError (a full disk)."""
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        head = orjson.dumps([_VERSION, *at, rules, len(state), hashlib.blake2b(state, digest_size=16).hexdigest()])
+        head = orjson.dumps([_VERSION, *at, len(state), hashlib.blake2b(state, digest_size=16).hexdigest()])
         with tempfile.NamedTemporaryFile(dir=self._folder, prefix="new-", delete=False) as file:
             try:
                 file.write(head + b"\n" + state)
@@ -50,7 +50,7 @@ class Checkpoints:
                     Path(file.name).unlink()
                 raise
 
-    def load(self, at: At, rules: str) -> bytes | None:
+    def load(self, at: At) -> bytes | None:
         """The state, or None where there is none that fits."""
         try:
             with self._file(at).open("rb") as file:
@@ -59,7 +59,7 @@ class Checkpoints:
                     return None
                 head, _, state = file.read().partition(b"\n")
             check = hashlib.blake2b(state, digest_size=16).hexdigest()
-            fits = orjson.loads(head) == [_VERSION, *at, rules, len(state), check]
+            fits = orjson.loads(head) == [_VERSION, *at, len(state), check]
         except (OSError, ValueError):
             return None
         return state if fits else None

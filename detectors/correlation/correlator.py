@@ -23,11 +23,11 @@ from detectors.correlation.episodes import OFFSET_BITS, Verdict
 from detectors.correlation.fold import Fold, Limits
 from detectors.correlation.resolve import Correlations
 
-_VERSION: Final = 2
+_VERSION: Final = 3
 
 
 class UnfitError(ValueError):
-    """A dumped state that is not of these rules, or damaged."""
+    """A dumped state that is of another build, or damaged."""
 
 
 class Correlator:
@@ -114,39 +114,45 @@ class Correlator:
 
     def dump(self) -> bytes:
         """The state, for a checkpoint."""
-        heads, arrays = {}, []
+        heads, bodies = {}, []
         for name, fold in self._folds.items():
-            heads[name], parts = fold.dump()
-            arrays += list(parts)
-        body = b"".join(arrays)
+            head, parts = fold.dump()
+            bodies.append(b"".join(parts))
+            heads[name] = [fold.rule.revision, len(bodies[-1]), head]
+        body = b"".join(bodies)
         beside = [
             {name: abouts.dump() for name, abouts in self._abouts.items()},
             {name: doubles.dump() for name, doubles in self._doubles.items()},
         ]
-        head = orjson.dumps([_VERSION, self.rules.revision, _digest(body), self._lanes, self.late, heads, beside])
-        return len(head).to_bytes(8, "big") + head + body
+        written = orjson.dumps([_VERSION, _digest(body), self._lanes, self.late, heads, beside])
+        return len(written).to_bytes(8, "big") + written + body
 
-    def restore(self, data: bytes) -> None:
-        """Take a dumped state over; nothing may have been fed yet. Raises UnfitError for what does not fit."""
+    def restore(self, data: bytes) -> frozenset[str]:
+        """Take a dumped state over; nothing may have been fed yet. Returns the ids of those that it knows nothing of:
+        they are new, or changed since. Raises UnfitError for what does not fit."""
         try:
             size = int.from_bytes(data[:8], "big")
-            version, revision, check, lanes, late, heads, beside = orjson.loads(data[8 : 8 + size])
+            version, check, lanes, late, heads, (abouts, doubles) = orjson.loads(data[8 : 8 + size])
         except ValueError as error:
             raise UnfitError("the state cannot be read") from error
         body = memoryview(data)[8 + size :]
-        if version != _VERSION or revision != self.rules.revision:
-            raise UnfitError("the state is of other rules")
-        if check != _digest(body):
-            raise UnfitError("the state is damaged")
+        if version != _VERSION or check != _digest(body):
+            raise UnfitError("the state is damaged, or of another version")
         self.late = late
         for lane in lanes:
             self._enter(lane)
-        for name, head in heads.items():
-            body = body[self._folds[name].restore(head, body) :]
-        for name, said in beside[0].items():
-            self._abouts[name].restore(said)
-        for name, said in beside[1].items():
-            self._doubles[name].restore(said)
+        fresh = set(self._folds)
+        for name, (revision, length, head) in heads.items():
+            mine, body = body[:length], body[length:]
+            fold = self._folds.get(name)
+            if fold is None or fold.rule.revision != revision:
+                continue
+            fold.restore(head, mine)
+            self._abouts[name].restore(abouts[name])
+            if name in self._doubles:
+                self._doubles[name].restore(doubles[name])
+            fresh.discard(name)
+        return frozenset(fresh)
 
     def _with_about(self, verdict: Verdict) -> Verdict:
         lane, offset = verdict.first

@@ -39,6 +39,8 @@ class PartitionState:
         self.watermark = NEVER
         self.counts: Counter[str] = Counter()
         """What became of contributions: taken, late, behind, unknown; and `withdrawn` results. Since the start."""
+        self.fresh: frozenset[str] = frozenset()
+        """Ids of the rules of which a restored state knew nothing."""
         self._limits = limits
         self._correlator = Correlator(rules, limits)
         self._revisions = {rule.id: rule.revision for rule in rules.ordered}
@@ -63,13 +65,7 @@ class PartitionState:
         new.position, new.watermark, new._marks = self.position, self.watermark, self._marks
         new.counts = self.counts
         new._correlator.take_over(self._correlator)
-        waiting = [
-            (revision, one) for revision, one in self._waiting if revision != new._revisions.get(one.correlation)
-        ]
-        known = [one for revision, one in self._waiting if revision == new._revisions.get(one.correlation)]
-        new._waiting.extend(waiting)
-        new.counts["unknown"] -= len(known)
-        return new, new._correlator.feed(known)
+        return new, new._awaited(self._waiting)
 
     def dump(self) -> bytes:
         """The state, for a checkpoint."""
@@ -77,17 +73,29 @@ class PartitionState:
         head = orjson.dumps([self.position, self.watermark, self._marks, waiting])
         return len(head).to_bytes(8, "big") + head + self._correlator.dump()
 
-    def restore(self, data: bytes) -> None:
-        """Take a dumped state over; nothing may have been taken yet. Raises UnfitError for what does not fit."""
+    def restore(self, data: bytes) -> list[Verdict]:
+        """Take a dumped state over; nothing may have been taken yet. Returns what it has to say: of those that are new
+        since (`fresh`), by contributions that waited for them. Raises UnfitError for what does not fit."""
         try:
             size = int.from_bytes(data[:8], "big")
             position, watermark, marks, waiting = orjson.loads(data[8 : 8 + size])
             kept = [_waiting(*said) for said in waiting]
         except (ValueError, TypeError) as error:
             raise UnfitError("the state cannot be read") from error
-        self._correlator.restore(data[8 + size :])
+        self.fresh = self._correlator.restore(data[8 + size :])
         self.position, self.watermark, self._marks = position, watermark, marks
-        self._waiting.extend(kept)
+        return self._awaited(kept)
+
+    def _awaited(self, waiting: Iterable[tuple[str, Contribution]]) -> list[Verdict]:
+        """Take in those whose revision is in force now; the others go on waiting."""
+        known = []
+        for revision, one in waiting:
+            if revision == self._revisions.get(one.correlation):
+                known.append(one)
+            else:
+                self._waiting.append((revision, one))
+        self.counts["unknown"] -= len(known)
+        return self._correlator.feed(known)
 
     def _feed(self, parcel: Parcel) -> list[Verdict]:
         revisions, counts = self._revisions, self.counts

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from detectors.correlation.correlator import UnfitError
+from detectors.correlation.episodes import Verdict
 from detectors.correlation.fold import Limits
 from detectors.correlation.parcels import UnreadableError, read
 from detectors.correlation.partition import PartitionState
@@ -76,8 +77,8 @@ class ContributionsToDetections:
     async def handle(self, batch: RecordBatch, ack: Callable[[], None]) -> None:
         """Judge one batch; `ack` is called when what it caused is delivered. Raises UnreachableError: stop."""
         async with self._lock:
-            held = await self._state(batch)
-            found: list[Detection] = []
+            held, said = await self._state(batch)
+            found = [self._rules.detection(verdict, self._wall()) for verdict in said]
             letters: list[Outgoing] = []
             for number, record in enumerate(batch.records):
                 if record.offset < held.state.position:
@@ -118,31 +119,29 @@ class ContributionsToDetections:
             self._told.clear()
             self._metrics["correlation_watermark_seconds"].clear()
 
-    async def _state(self, batch: RecordBatch) -> _Held:
+    async def _state(self, batch: RecordBatch) -> tuple[_Held, list[Verdict]]:
+        """The partition's state, and what a state that was made anew has to say by itself."""
         at = At(batch.log, batch.topic, batch.partition)
-        held = self._held.get(at)
+        held, said = self._held.get(at), list[Verdict]()
         if held is None or held.state.position < batch.first:
-            held = self._held[at] = await self._rebuilt(at, batch.first)
-        return held
+            state, said = await self._rebuilt(at, batch.first)
+            held = self._held[at] = _Held(state, self._clock())
+        return held, said
 
-    async def _rebuilt(self, at: At, until: int) -> _Held:
-        """The state as it was when the records below `until` were judged."""
+    async def _rebuilt(self, at: At, until: int) -> tuple[PartitionState, list[Verdict]]:
+        """The state as it was when the records below `until` were judged.
+
+        What these say was delivered before, unless it is of rules that came since: that is to be said.
+        """
         started = self._clock()
-        state = PartitionState(self._rules.correlations, self._limits)
-        saved = await asyncio.to_thread(self._checkpoints.load, at, self._rules.revision)
-        if saved is not None:
-            try:
-                state.restore(saved)
-            except UnfitError as error:
-                log.warning("a checkpoint is not used", partition=at.partition, reason=str(error))
-                state, saved = PartitionState(self._rules.correlations, self._limits), None
+        state, saved, said = await self._restored(at)
         records = 0
         if state.position < until:
-            start = state.position if saved is not None else None
+            start = state.position if saved else None
             async for record in self._rereading.read(at, start, until, self._rules.reach):
                 records += 1
                 with suppress(UnreadableError):
-                    state.take(read(record.value))  # what it says was delivered before
+                    said += [one for one in state.take(read(record.value)) if one.correlation in state.fresh]
                 if records % TOGETHER == 0:
                     await asyncio.sleep(0)
             state.position = max(state.position, until)
@@ -151,8 +150,19 @@ class ContributionsToDetections:
         for rule, fold in state.correlator.folds.items():
             self._told[at, rule] = fold.evicted
         seconds = round(self._clock() - started, 1)
-        log.info("correlations go on", partition=at.partition, checkpoint=saved is not None, read=records, s=seconds)
-        return _Held(state, self._clock())
+        log.info("correlations go on", partition=at.partition, checkpoint=saved, read=records, s=seconds)
+        return state, said
+
+    async def _restored(self, at: At) -> tuple[PartitionState, bool, list[Verdict]]:
+        """The state of the checkpoint, whether there was one that fits, and what it has to say."""
+        saved = await asyncio.to_thread(self._checkpoints.load, at)
+        if saved is not None:
+            state = PartitionState(self._rules.correlations, self._limits)
+            try:
+                return state, True, state.restore(saved)
+            except UnfitError as error:
+                log.warning("a checkpoint is not used", partition=at.partition, reason=str(error))
+        return PartitionState(self._rules.correlations, self._limits), False, []
 
     async def _deliver(self, batch: RecordBatch, found: list[Detection], letters: list[Outgoing]) -> None:
         if found:
@@ -171,7 +181,7 @@ class ContributionsToDetections:
         held.saved = self._clock()
         state = held.state.dump()
         try:
-            await asyncio.to_thread(self._checkpoints.save, at, held.state.rules.revision, state)
+            await asyncio.to_thread(self._checkpoints.save, at, state)
         except OSError as error:
             reason = error.strerror  # a sentence; the trace is no help
             log.warning("a checkpoint cannot be written; a restart takes longer", error=reason)

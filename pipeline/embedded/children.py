@@ -14,7 +14,7 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Final, Self
 
 import orjson
 from pydantic import SecretStr
@@ -23,6 +23,16 @@ from pipeline.settings import StoreAddress
 from schemas.errors import Exit, QorganError, RefusedError, UnreachableError
 
 _RAISED: dict[int, type[QorganError]] = {Exit.REFUSED: RefusedError, Exit.UNREACHABLE: UnreachableError}
+#: Seconds that a killed process may take to give back what it held.
+GONE_S: Final = 10.0
+
+
+def _lives(pid: int) -> bool:
+    """Whether a process is there and no zombie."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] not in ("Z", "X")
+    except (OSError, IndexError):
+        return False
 
 
 @dataclass
@@ -70,6 +80,10 @@ class Child:
             except ProcessLookupError:
                 continue
         self.process.wait()
+        # That one is not our own child: until it is gone it has its port.
+        deadline = time.monotonic() + GONE_S
+        while _lives(self.pid) and time.monotonic() < deadline:
+            time.sleep(0.02)
         self._close()
 
     def _close(self) -> None:

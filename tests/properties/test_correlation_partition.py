@@ -220,14 +220,29 @@ def test_contributions_of_another_revision_are_not_mixed_in() -> None:
     assert state.correlator.folds["corr"].entries == 1
 
 
-def test_a_checkpoint_of_other_rules_or_a_damaged_one_does_not_fit() -> None:
-    state = PartitionState(in_force(COUNT))
-    saved = state.dump()
+def test_a_damaged_checkpoint_does_not_fit() -> None:
+    saved = PartitionState(in_force(COUNT)).dump()
     for damaged in (b"", saved[:9], saved[:-1], b"x" * len(saved)):
         with pytest.raises(UnfitError):
             PartitionState(in_force(COUNT)).restore(damaged)
-    with pytest.raises(UnfitError):
-        PartitionState(in_force(replace(COUNT, revision="r2"))).restore(saved)
+
+
+def test_a_checkpoint_gives_what_is_the_same_its_state_and_what_is_new_what_waited_for_it() -> None:
+    """A build or rules that changed while no process ran must not cost what was learnt in months."""
+    changed, other = replace(COUNT, id="changed"), replace(COUNT, id="other")
+    state = PartitionState(in_force(COUNT, changed))
+    three = [at(n * SECOND, n) for n in range(3)]
+    state.take(one_by_one(*three[:2]))
+    state.take(one_by_one(*[one._replace(correlation="changed") for one in three[:2]]))
+    assert state.take(one_by_one(*[one._replace(correlation="other") for one in three])) == []
+
+    again = PartitionState(in_force(other, replace(changed, revision="r2"), COUNT))
+    said = again.restore(state.dump())
+    assert [(verdict.state, verdict.correlation) for verdict in said] == [("provisional", "other")]
+    assert again.fresh == {"changed", "other"}
+    assert again.correlator.folds["changed"].entries == 0
+    said = again.take(one_by_one(three[2]))
+    assert [(verdict.state, verdict.correlation) for verdict in said] == [("provisional", "corr")]
 
 
 RULE = """---
