@@ -92,7 +92,7 @@ class OnTrial:
         if not self.broken:
             try:
                 return self.new.judge(log, topic, partition, events)
-            except Exception as error:
+            except Exception as error:  # whatever it is: no event goes unjudged for it
                 self.broken = type(error).__name__
         return self.proven.judge(log, topic, partition, events)
 

@@ -111,13 +111,20 @@ class Correlate:
             self._changed = seen  # they may still be being written
             return
         self._seen = seen
+        reloads = self._metrics["reloads_total"]
         try:
             await prebuild()
             rules = await asyncio.to_thread(loading.correlating, self._settings)
         except QorganError as error:
+            reloads.labels(outcome="refused").inc()
             log.error(f"The new correlations are refused and the old ones stay. {error}")  # noqa: TRY400 - a sentence
             return
+        except Exception as error:  # a fault of ours that these files bring out; nothing stops for it
+            reloads.labels(outcome="refused").inc()
+            log.exception("The new correlations cannot be built and the old ones stay.", error=type(error).__name__)
+            return
         await self._correlating.use(rules)
+        reloads.labels(outcome="swapped").inc()
         self._say(rules)
 
     def _say(self, rules: Correlating) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from functools import partial
+from pathlib import Path
 
 import pytest
 
@@ -17,6 +19,7 @@ TOPIC = "raw.events"
 SECURITY = {"product": "windows", "service": "security"}
 MANY = "0e7d4b1c-3c1f-4c29-9a5e-5d1c3a1b7f10"
 THEN = "0e7d4b1c-3c1f-4c29-9a5e-5d1c3a1b7f11"
+NEW = "0e7d4b1c-3c1f-4c29-9a5e-5d1c3a1b7f12"
 CORRELATIONS = f"""---
 title: Passwords guessed
 name: guessed
@@ -43,7 +46,9 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
     logon = rule_text({"s": {"EventID": 4624}, "condition": "s"}, name="logon", logsource=SECURITY, id=MANY[:-1] + "b")
     (rules / "a.yml").write_bytes(failed + b"\n---\n" + logon + CORRELATIONS.encode())
     lateness = json.dumps([{"topic": TOPIC, "lateness": 1}])
-    with rig(tmp_path_factory.mktemp("correlations"), raw_topics=TOPIC, rules=str(rules), topics=lateness) as made:
+    with rig(
+        tmp_path_factory.mktemp("correlations"), raw_topics=TOPIC, rules=str(rules), topics=lateness, rules_watch="1"
+    ) as made:
         made.create_topics(TOPIC, partitions=2)
         yield made
 
@@ -91,6 +96,25 @@ def test_a_correlation_is_told_at_once_and_finally_and_goes_on_where_a_killed_pr
     kinds = dict(scene.query("SELECT kind, uniqExact(id) FROM qorgan.detections GROUP BY kind"))
     assert (kinds["contribution"], kinds["rule"]) == (4, 3)
     wait_for("the chain, at once", lambda: told(scene, THEN, "anna") == ["provisional"], 30)
+    change_rules(scene, ingest, correlate)
     assert [worker.terminate() for worker in (ingest, correlate)] == [0, 0]
     saved = list((scene.folder / "state" / "correlate").glob("*.checkpoint"))
     assert saved, "what is held is written when a process ends"
+
+
+def change_rules(scene: Rig, *workers: Worker) -> None:
+    """A new correlation is taken by both roles without a restart, and judged."""
+    file = Path(scene.environment["QORGAN_RULES"]) / "b.yml"
+    file.write_text(
+        CORRELATIONS.replace(MANY, NEW)
+        .replace(THEN, NEW[:-1] + "f")
+        .replace("name: guessed", "name: twice")
+        .replace("[guessed, logon]", "[twice, logon]")
+        .replace("gte: 3", "gte: 2")
+    )
+    for worker in workers:
+        taken = partial(worker.total, "qorgan_reloads_total", outcome="swapped")
+        wait_for(f"{worker.role} to take the rules", lambda taken=taken: taken() > 0, 60)
+    scene.publish(TOPIC, [event(4625, "dana"), event(4625, "dana")])
+    wait_for("the new correlation", lambda: told(scene, NEW, "dana") == ["provisional"], 60)
+    assert told(scene, MANY, "dana") == []
