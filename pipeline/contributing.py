@@ -32,6 +32,8 @@ TELL_S: Final = 1.0
 LOOK_S: Final = 10.0
 #: Marks are told again after so many seconds though nothing moved: a reader that begins anew waits for them.
 AGAIN_S: Final = 30.0
+#: Signs of life remembered; forgetting costs sending them once more.
+MAX_SIGNS: Final = 50_000
 
 log = structlog.get_logger("ingest")
 
@@ -65,6 +67,8 @@ class Contributing:
         self._revisions: dict[str, str] = {}
         self._placement = Placement(NO_CORRELATIONS, 1)
         self._partitions = 0
+        self._silences: frozenset[str] = frozenset()
+        self._signs: set[tuple[str, str, int, str, bool]] = set()
         self._topics: Mapping[str, tuple[str, int]] = {}
         self._tell_at = self._look_at = 0.0
         self._again_at = clock() + AGAIN_S
@@ -88,14 +92,28 @@ class Contributing:
             self._rules = rules
             self._placement = Placement(rules, self._partitions)
             self._revisions = {rule.id: rule.revision for rule in rules.ordered}
+            self._silences = frozenset(rule.id for rule in rules.silences)
         by_partition: dict[int, list[Contribution]] = {}
         for one in contributions:
+            if one.correlation in self._silences and not self._first_sign(one):
+                continue
             by_partition.setdefault(self._placement.partition(one.correlation, one.group), []).append(one)
         return [
             Outgoing(None, value, partition=partition)
             for partition, mine in sorted(by_partition.items())
             for value in packed(mine, self._revisions)
         ]
+
+    def _first_sign(self, sign: Contribution) -> bool:
+        """Whether a lane tells of a source in this minute for the first time: the offsets of others are higher, so they
+        add nothing, and every batch would hold some."""
+        known = (sign.correlation, sign.group, sign.time, sign.lane, sign.late)
+        if known in self._signs:
+            return False
+        if len(self._signs) >= MAX_SIGNS:
+            self._signs.clear()
+        self._signs.add(known)
+        return True
 
     def dropped(self, counts: Mapping[tuple[str, str], int]) -> None:
         """Count matches that gave nothing for want of a value."""

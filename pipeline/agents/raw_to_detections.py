@@ -159,9 +159,9 @@ class RawToDetections:
     async def _deliver(self, outcome: dict[str, list[Outgoing]], ack: Callable[[], None]) -> None:
         started = time.perf_counter()
         try:
-            for topic, records in outcome.items():
-                if records:
-                    await self._delivery.send(topic, records)
+            await asyncio.gather(
+                *(self._delivery.send(topic, records) for topic, records in outcome.items() if records)
+            )
         finally:
             self._room.release()
         ack()

@@ -18,7 +18,7 @@ from pipeline.transport_cursor import CursorStatus, Partition
 from schemas.errors import UnreachableError
 from schemas.event import RecordBatch
 from tests.builders import FakeRecord
-from tests.correlation import MINUTE, SECOND, T0, at, correlation, in_force
+from tests.correlation import MINUTE, SECOND, T0, at, correlation, in_force, loaded
 
 LATENESS = 10 * MINUTE
 ZERO, ONE = "log/raw/0", "log/raw/1"
@@ -204,3 +204,15 @@ async def test_a_groups_contributions_go_to_one_partition(clock: Clock) -> None:
             where.setdefault(one.group, set()).add(partition)
     assert all(len(partitions) == 1 for partitions in where.values())
     assert {partition for partition, _ in parcels} == {0, 1, 2}
+
+
+async def test_of_a_sources_signs_of_life_each_lane_sends_the_first_of_a_minute(clock: Clock) -> None:
+    rules, refused = loaded("title: S\nid: s\ndetector: {type: silence, group-by: [topic], after: 1h}\n")
+    assert not refused
+    made, _ = await contributing(clock, Delivery())
+    signs = [at(0, 1), at(0, 2), at(MINUTE, 3), at(0, 1, lane=ONE), at(0, 4, group="g")]
+    given = [one._replace(correlation="s") for one in signs]
+    for expected in ([1, 3, 1, 4], []):
+        parcels = [read(one.value) for one in made.parcels(rules, given)]
+        offsets = [one.offset for parcel in parcels if isinstance(parcel, Parcel) for one in parcel.contributions]
+        assert sorted(offsets) == sorted(expected)
