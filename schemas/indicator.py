@@ -2,14 +2,47 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
-#: Observable types that indicators can have today; `domain` also matches every name below it.
-TYPES = ("ipv4", "ipv6", "domain", "url", "md5", "sha1", "sha256", "sha512")
+from schemas.event import Observable
+
+#: Types that indicators have. `domain` also matches every name below it, `cidr` the addresses inside it, `file_name`
+#: the last part of a path, `card_bin` the first six or eight digits of a card. All but `cidr` are observables too.
+TYPES: Final = (
+    "ipv4",
+    "ipv6",
+    "cidr",
+    "domain",
+    "url",
+    "email",
+    "file_name",
+    "file_path",
+    "md5",
+    "sha1",
+    "sha256",
+    "sha512",
+    "imphash",
+    "ssdeep",
+    "ja3",
+    "ja4",
+    "certificate",
+    "user_agent",
+    "mutex",
+    "registry_key",
+    "account",
+    "iban",
+    "card_bin",
+)
+
+#: Of whom an indicator is, beside its source: these two are never decayed, held or hidden.
+AUTHORITIES: Final = ("", "regulator", "sectoral")
 
 
 class Indicator(NamedTuple):
-    """One value to look for. `value` is normalised as observables are. Times are milliseconds UTC, 0 = open."""
+    """One value to look for. `value` is normalised as observables are. Times are milliseconds UTC, 0 = open.
+
+    One id may have several values: a STIX pattern with IN or OR. (source, id) names it among all sources.
+    """
 
     id: str
     type: str
@@ -23,3 +56,11 @@ class Indicator(NamedTuple):
     source: str = ""
     tlp: str = "amber+strict"
     tags: tuple[str, ...] = ()
+    also: tuple[Observable, ...] = ()
+    """What else the same event must hold: `[ipv4-addr:value = … AND domain-name:value = …]`."""
+    phases: tuple[str, ...] = ()
+    """Kill-chain phases, `chain:phase`: "lockheed-martin-cyber-kill-chain:delivery"."""
+    authority: str = ""
+    """One of AUTHORITIES."""
+    first_seen: int = 0
+    """When it was first seen in use, where the feed says so: what a hunt's look-back counts from."""

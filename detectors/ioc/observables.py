@@ -171,67 +171,16 @@ def _host_of(normal: str) -> str:
 #: Field → how its value is taken; a table within steps into what nests. A list is taken item by item.
 Table = Mapping[str, "Take | Table"]
 
-_DIGESTS: Final[Table] = dict.fromkeys(("md5", "sha1", "sha256", "sha512"), take_hash)
-
-WINDOWS: Final[Table] = {
-    "Hashes": take_hashes,
-    "Hash": take_hashes,
-    "QueryResults": take_answers,
-    "ScriptBlockText": take_urls_inside,
-    "RemoteName": take_url,
-}
-EVE: Final[Table] = {
-    "query": take_host,
-    "answer": take_host,
-    "c-uri": take_url,
-    "tls": {"sni": take_host},
-    "quic": {"sni": take_host},
-    "http": {"hostname": take_host},
-    "email": {"url": take_url},
-    "fileinfo": _DIGESTS,
-    "files": _DIGESTS,
-}
-JSON: Final[Table] = {
-    "query": take_host,
-    "url": {"full": take_url, "original": take_url, "domain": take_host},
-    "source": {"ip": take_address, "domain": take_host},
-    "destination": {"ip": take_address, "domain": take_host},
-    "client": {"ip": take_address},
-    "server": {"ip": take_address},
-    "dns": {"question": {"name": take_host}, "resolved_ip": take_address},
-    "tls": {"client": {"server_name": take_host}},
-    "file": {"hash": _DIGESTS},
-    "process": {"hash": _DIGESTS},
-    **_DIGESTS,
-}
-ZEEK: Final[Table] = {
-    "query": take_host,
-    "answers": take_host,
-    "host": take_host,
-    "server_name": take_host,
-    **_DIGESTS,
-}
-SYSLOG: Final[Table] = {"message": take_urls_inside}
-
-#: By format, what stands in none of the columns; these are looked at in every format.
-TABLES: Final[dict[str, tuple[tuple[str, Take | Table], ...]]] = {
-    "evtx": tuple(WINDOWS.items()),
-    "nxlog": tuple(WINDOWS.items()),
-    "winlogbeat": tuple(WINDOWS.items()),
-    "eve": tuple(EVE.items()),
-    "json": tuple(JSON.items()),
-    "ecs": tuple(JSON.items()),
-    "zeek": tuple(ZEEK.items()),
-    "syslog": tuple(SYSLOG.items()),
-    "auditd": (),
-}
+DIGESTS: Final[Table] = dict.fromkeys(("md5", "sha1", "sha256", "sha512"), take_hash)
+#: As a format names it: what its events hold beside the columns, which are looked at in every format.
+Rows = tuple[tuple[str, "Take | Table"], ...]
 
 
-def extract(event: Event) -> tuple[Observable, ...]:
-    """The observables of an event, each once, sorted; at most MAX_OBSERVABLES."""
+def extract(event: Event, table: Rows) -> tuple[Observable, ...]:
+    """The observables of an event, each once, sorted; at most MAX_OBSERVABLES. `table`: its format's."""
     found: set[Observable] | None = None
     get = event.fields.get
-    for name, take in TABLES[event.format.name]:
+    for name, take in table:
         value = get(name)
         if value:
             found = set() if found is None else found

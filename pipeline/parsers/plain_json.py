@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from detectors.ioc.observables import address
+from detectors.ioc.observables import DIGESTS, Rows, address, take_address, take_host, take_url
 from pipeline.parsers.clock import moment
 from pipeline.parsers.shape import Topic, source, word
 from pipeline.parsers.windows import without_spaces
@@ -12,6 +12,20 @@ from pipeline.parsers.winlogbeat import reach
 from schemas.event import Event, Format
 
 JSON = Format("json", "json")
+
+OBSERVABLES: Final[Rows] = (
+    ("query", take_host),
+    ("url", {"full": take_url, "original": take_url, "domain": take_host}),
+    ("source", {"ip": take_address, "domain": take_host}),
+    ("destination", {"ip": take_address, "domain": take_host}),
+    ("client", {"ip": take_address}),
+    ("server", {"ip": take_address}),
+    ("dns", {"question": {"name": take_host}, "resolved_ip": take_address}),
+    ("tls", {"client": {"server_name": take_host}}),
+    ("file", {"hash": DIGESTS}),
+    ("process", {"hash": DIGESTS}),
+    *DIGESTS.items(),
+)
 
 _TIMES: Final = ("eventTime", "@timestamp", "timestamp", "time", "event_time", "ts", "date")
 

@@ -160,7 +160,7 @@ def _event(record: Record, topic: Topic) -> Event:
     else:
         event.time_ms = kafka_ms
         event.doubtful = True
-    event.observables = extract(event)
+    event.observables = extract(event, shape.table)
     if len(raw) > LARGE:
         bound(event)
     return event

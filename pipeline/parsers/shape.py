@@ -13,7 +13,7 @@ from datetime import tzinfo
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-from detectors.ioc.observables import address
+from detectors.ioc.observables import Rows, address
 from schemas.event import Event, Format, Source
 from schemas.field_mapping import FieldMapping
 
@@ -52,6 +52,8 @@ class Shape(NamedTuple):
     sniff: Callable[[Any], bool]
     parse: Callable[[Any, bytes, int, Topic], Event]
     """(object or text, raw, Kafka's time in ms or less than 0, topic) → event."""
+    table: Rows = ()
+    """Where its observables stand, beside those of the columns."""
 
 
 def first(get: Get, names: Iterable[str]) -> str:

@@ -8,11 +8,24 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from detectors.ioc.observables import DIGESTS, Rows, take_host, take_url
 from pipeline.parsers.clock import moment
 from pipeline.parsers.shape import Topic, address_of, first, source
 from schemas.event import Event, Format
 
 EVE = Format("eve", "json", frozenset({"c-uri"}))
+
+OBSERVABLES: Final[Rows] = (
+    ("query", take_host),
+    ("answer", take_host),
+    ("c-uri", take_url),
+    ("tls", {"sni": take_host}),
+    ("quic", {"sni": take_host}),
+    ("http", {"hostname": take_host}),
+    ("email", {"url": take_url}),
+    ("fileinfo", DIGESTS),
+    ("files", DIGESTS),
+)
 
 #: Sigma's category by event type; the others have none.
 _CATEGORIES: Final = {"dns": "dns", "http": "proxy", "alert": "ids"}

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from typing import Any, Final
 
+from detectors.ioc.observables import Rows, take_urls_inside
 from pipeline.parsers.auditd import audit_event, is_audit
 from pipeline.parsers.clock import MONTHS, moment, without_year
 from pipeline.parsers.linux import PROGRAMS, SERVICES
@@ -19,6 +20,8 @@ from schemas.event import Event, Format, Source
 SYSLOG = Format("syslog", "text")
 #: Structured data with escapes: its values do not stand in the bytes.
 SYSLOG_ESCAPED = Format("syslog", "opaque")
+
+OBSERVABLES: Final[Rows] = (("message", take_urls_inside),)
 
 _RFC5424 = re.compile(r"<(\d{1,3})>\d{1,2} (\S+) (\S+) (\S+) (\S+) (\S+) ?(.*)", re.DOTALL)
 _RFC3164 = re.compile(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from detectors.ioc.observables import Rows, take_answers, take_hashes, take_url, take_urls_inside
 from pipeline.parsers.clock import moment
 from pipeline.parsers.shape import MAX_EVENT_ID, Topic, address_of, event_number, first_of, windows_source
 from schemas.errors import UnparsableError
@@ -15,6 +16,15 @@ from schemas.event import Event, Format
 
 NXLOG = Format("nxlog", "json")
 EVTX = Format("evtx", "json")
+
+#: Where observables stand, in all three.
+OBSERVABLES: Final[Rows] = (
+    ("Hashes", take_hashes),
+    ("Hash", take_hashes),
+    ("QueryResults", take_answers),
+    ("ScriptBlockText", take_urls_inside),
+    ("RemoteName", take_url),
+)
 
 #: Events whose subject is the machine or a service, and whose user is the one who logs on or fails to.
 _LOGONS = frozenset({4624, 4625, 4626, 4627, 4634, 4647, 4648, 4740, 4768, 4769, 4770, 4771, 4772, 4773, 4776, 4777})

@@ -7,11 +7,20 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from detectors.ioc.observables import DIGESTS, Rows, take_host
 from pipeline.parsers.clock import moment
 from pipeline.parsers.shape import Topic, address_of, first_of, source
 from schemas.event import Event, Format
 
 ZEEK = Format("zeek", "json")
+
+OBSERVABLES: Final[Rows] = (
+    ("query", take_host),
+    ("answers", take_host),
+    ("host", take_host),
+    ("server_name", take_host),
+    *DIGESTS.items(),
+)
 
 _SRC_IP = address_of("id.orig_h")
 _DST_IP = address_of("id.resp_h")
