@@ -1,7 +1,8 @@
 """Typed, normalised values out of an event's fields; indicators are normalised by the same functions.
 
 One observable is one (type, value) of `schemas.indicator.TYPES`. Loopback, unspecified and broadcast addresses are
-none, private ones are. A domain is lower case, without the root's dot, in punycode, with at least two labels.
+none, private ones are. A domain is lower case, without the root's dot, in punycode, with at least two labels. What an
+event yields is a function of the event alone, never of the indicators in force: it is stored, and hunted in later.
 """
 
 from __future__ import annotations
@@ -9,87 +10,22 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from functools import lru_cache
-from socket import AF_INET, AF_INET6, inet_ntop, inet_pton
+from itertools import groupby
+from operator import itemgetter
 from typing import Any, Final
-from urllib.parse import urlsplit
 
+from detectors.ioc import host_forms, money_forms, network_forms
+from detectors.ioc.host_forms import file_hash
+from detectors.ioc.network_forms import MAX_URL, address, domain, host_of, url
 from schemas.event import Event, Observable
 
 #: Bounds on what one record may yield and cost: a record of 20 MB is read like any other.
 MAX_OBSERVABLES = 64
-MAX_URL = 2_048
-MAX_DOMAIN = 253
 MAX_TEXT = 65_536
 
-_HASH_TYPES: Final = {32: "md5", 40: "sha1", 64: "sha256", 128: "sha512"}
-_HEX = re.compile(r"[0-9a-fA-F]+\Z")
-_LABELS = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?:\.[a-z0-9_-]{1,63})+\Z")
 _URLS = re.compile(r"(?:https?|ftp|hxxps?)://[^\s\"'<>`{}|\\^,;)\]]{3,2048}", re.IGNORECASE)
-_DEFAULT_PORTS: Final = {"http": 80, "https": 443, "ftp": 21}
 
-
-@lru_cache(maxsize=32_768)
-def address(text: str) -> Observable | None:
-    """An IPv4 or IPv6 address, normalised: mapped ones become IPv4, zones and brackets go. None: it is none."""
-    text = text.strip(" []")
-    if text.startswith("\\\\"):  # some Windows events write a client as \\10.0.0.1
-        text = text[2:]
-    try:
-        if ":" not in text:
-            return Observable("ipv4", inet_ntop(AF_INET, inet_pton(AF_INET, text)))
-        packed = inet_pton(AF_INET6, text.partition("%")[0])
-        if packed.startswith(b"\0\0\0\0\0\0\0\0\0\0\xff\xff"):
-            return Observable("ipv4", inet_ntop(AF_INET, packed[12:]))
-        return Observable("ipv6", inet_ntop(AF_INET6, packed))
-    except (OSError, ValueError):
-        return None
-
-
-@lru_cache(maxsize=32_768)
-def domain(text: str) -> Observable | None:
-    """A domain name. None for addresses, single labels and what is no name."""
-    name = text.strip().rstrip(".").lower()
-    if not name.isascii():
-        try:
-            name = name.encode("idna").decode("ascii") if len(name) <= MAX_DOMAIN else ""
-        except UnicodeError:
-            return None
-    if len(name) > MAX_DOMAIN or not _LABELS.match(name) or name.rpartition(".")[2].isdigit():
-        return None
-    return Observable("domain", name)
-
-
-def url(text: str) -> Observable | None:
-    """A URL: scheme and host in lower case, default port and fragment off, an empty path is `/`."""
-    text = text.partition("#")[0].strip()
-    if len(text) > MAX_URL:
-        return None
-    try:
-        parts = urlsplit(text)
-        host, port = parts.hostname, parts.port
-    except ValueError:
-        return None
-    if not host or not parts.scheme:
-        return None
-    known = address(host) or domain(host)
-    host = known.value if known else host
-    where = f"[{host}]" if ":" in host else host
-    if port and port != _DEFAULT_PORTS.get(parts.scheme):
-        where = f"{where}:{port}"
-    query = f"?{parts.query}" if parts.query else ""
-    # White space that stood before a fragment or an empty query is an end now, and ends are stripped.
-    return Observable("url", f"{parts.scheme}://{where}{parts.path or '/'}{query}".rstrip())
-
-
-def file_hash(text: str) -> Observable | None:
-    """A file's digest, its type told by its length. None for zeros, which Sysmon writes for 'not computed'."""
-    text = text.strip()
-    kind = _HASH_TYPES.get(len(text))
-    if kind is None or not _HEX.match(text) or not text.strip("0"):
-        return None
-    return Observable(kind, text.lower())
-
-
+Form = Callable[[str], Observable | None]
 Take = Callable[[str, set[Observable]], None]
 
 
@@ -115,7 +51,7 @@ def take_url(text: str, found: set[Observable]) -> None:
     if known is None:
         return
     found.add(known)
-    take_host(_host_of(known.value), found)
+    take_host(host_of(known.value), found)
 
 
 def take_urls_inside(text: str, found: set[Observable]) -> None:
@@ -128,15 +64,23 @@ def take_urls_inside(text: str, found: set[Observable]) -> None:
             return
 
 
-def take_hash(text: str, found: set[Observable]) -> None:
-    """One digest."""
-    known = file_hash(text)
+def take_email(text: str, found: set[Observable]) -> None:
+    """An e-mail address, and its domain."""
+    known = network_forms.email(text)
+    if known is not None:
+        found.add(known)
+        take_host(known.value.rpartition("@")[2], found)
+
+
+def take_path(text: str, found: set[Observable]) -> None:
+    r"""A file's path. The index finds `file_name` indicators by its last part; a bare name is taken as one."""
+    known = host_forms.file_path(text) or host_forms.file_name(text)
     if known is not None:
         found.add(known)
 
 
 def take_hashes(text: str, found: set[Observable]) -> None:
-    """`SHA1=…,MD5=…,SHA256=…,IMPHASH=…` as Sysmon writes it. An import hash is no file hash."""
+    """`SHA1=…,MD5=…,SHA256=…,IMPHASH=…` as Sysmon writes it."""
     found.update(_digests(text[:MAX_URL]))
 
 
@@ -145,8 +89,8 @@ def _digests(text: str) -> tuple[Observable, ...]:
     known: set[Observable] = set()
     for part in text.split(","):
         name, _, digest = part.partition("=")
-        if digest and name.strip().upper() != "IMPHASH":
-            take_hash(digest, known)
+        if digest:
+            (take_imphash if name.strip().upper() == "IMPHASH" else take_hash)(digest, known)
     return tuple(known)
 
 
@@ -156,16 +100,42 @@ def take_answers(text: str, found: set[Observable]) -> None:
         take_host(part.rpartition(" ")[2], found)
 
 
+def take_card(text: str, found: set[Observable]) -> None:
+    """A card's number that passes Luhn's check: its first six and eight digits, never the number."""
+    found.update(money_forms.bins_of(text))
+
+
+def _taker(form: Form, sentence: str) -> Take:
+    """A field that holds one value of one form."""
+
+    def take(text: str, found: set[Observable]) -> None:
+        known = form(text)
+        if known is not None:
+            found.add(known)
+
+    take.__doc__ = sentence
+    return take
+
+
+take_hash = _taker(file_hash, "One digest of a file, its type told by its length.")
+take_imphash = _taker(host_forms.imphash, "A digest of a program's imports.")
+take_ssdeep = _taker(host_forms.ssdeep, "A fuzzy hash.")
+take_name = _taker(host_forms.file_name, "A file's name without its folder.")
+take_ja3 = _taker(host_forms.ja3, "A JA3 or JA3S fingerprint.")
+take_ja4 = _taker(host_forms.ja4, "A JA4 fingerprint or one of its kin.")
+take_certificate = _taker(host_forms.certificate, "A certificate's fingerprint, with colons and blanks or without.")
+take_agent = _taker(host_forms.user_agent, "A client's name of itself.")
+take_mutex = _taker(host_forms.mutex, "A mutex, or another named object.")
+take_registry = _taker(host_forms.registry_key, "A registry key, or a key and its value's name.")
+take_account = _taker(host_forms.account, "An account's name, with its domain or without.")
+take_iban = _taker(money_forms.iban, "An account number with the right check digits.")
+
+
 def _names_someone(known: Observable) -> bool:
     kind, value = known
     if kind == "ipv4":
         return not (value.startswith(("127.", "0.")) or value == "255.255.255.255")
     return value not in ("::", "::1") if kind == "ipv6" else True
-
-
-def _host_of(normal: str) -> str:
-    where = normal.split("/", 3)[2].rpartition("@")[2]
-    return where.partition("]")[0][1:] if where.startswith("[") else where.partition(":")[0]
 
 
 #: Field → how its value is taken; a table within steps into what nests. A list is taken item by item.
@@ -188,7 +158,15 @@ def extract(event: Event, table: Rows) -> tuple[Observable, ...]:
     if event.src_ip or event.dst_ip or event.domain or "://" in event.command_line:
         found = set() if found is None else found
         _columns(event, found)
-    return tuple(sorted(found)[:MAX_OBSERVABLES]) if found else ()
+    if not found:
+        return ()
+    return tuple(sorted(found if len(found) <= MAX_OBSERVABLES else _fair(found)))
+
+
+def _fair(found: set[Observable]) -> list[Observable]:
+    """MAX_OBSERVABLES of too many, of each type as many as of any other: a flood of names must not hide a hash."""
+    ranked = [(rank, one) for _, some in groupby(sorted(found), key=itemgetter(0)) for rank, one in enumerate(some)]
+    return [one for _, one in sorted(ranked)[:MAX_OBSERVABLES]]
 
 
 def _columns(event: Event, found: set[Observable]) -> None:
@@ -214,3 +192,11 @@ def _take(value: Any, take: Take | Table, found: set[Observable]) -> None:
         for name, inner in take.items():
             if value.get(name):
                 _take(value[name], inner, found)
+
+
+__all__ = [
+    "DIGESTS", "MAX_OBSERVABLES", "MAX_TEXT", "MAX_URL", "Rows", "Table", "Take", "address", "domain", "extract",
+    "file_hash", "take_account", "take_address", "take_agent", "take_answers", "take_card", "take_certificate",
+    "take_email", "take_hash", "take_hashes", "take_host", "take_iban", "take_imphash", "take_ja3", "take_ja4",
+    "take_mutex", "take_name", "take_path", "take_registry", "take_ssdeep", "take_url", "take_urls_inside", "url",
+]  # fmt: skip

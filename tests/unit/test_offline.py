@@ -52,7 +52,7 @@ def whole(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """The events that were read wholly, as they are read."""
     read: list[Any] = []
     real = reader.extract
-    monkeypatch.setattr(reader, "extract", lambda event: (read.append(event), real(event))[1])
+    monkeypatch.setattr(reader, "extract", lambda event, table: (read.append(event), real(event, table))[1])
     return read
 
 
