@@ -68,6 +68,7 @@ def test_a_process_creation_is_the_same_event_in_every_shape(name: str) -> None:
         "md5": "b2" * 16,
         "sha1": "a1" * 20,
         "sha256": "c3" * 32,
+        "imphash": "d4" * 16,
         "url": "http://evil.example/p.exe",
     }
 
