@@ -13,6 +13,7 @@ from hashlib import blake2b
 from typing import Final
 
 from detectors.ioc import host_forms, money_forms, network_forms
+from schemas import tlp as tlps
 from schemas.event import Observable
 from schemas.indicator import TYPES, Indicator
 
@@ -134,7 +135,7 @@ _NETWORKS: Final = frozenset(("ipv4", "ipv6"))
 MAX_VALUE: Final = 4_096
 MAX_TYPE: Final = 64
 LEVELS: Final = ("informational", "low", "medium", "high", "critical")
-TLPS: Final = ("clear", "green", "amber", "amber+strict", "red")
+TLPS: Final = tlps.WORDS
 MAX_TITLE: Final = 256
 MAX_TAGS: Final = 32
 
@@ -217,7 +218,7 @@ def level(text: str) -> str:
 @lru_cache(maxsize=4096)
 def tlp(text: str) -> str:
     """A traffic light colour; the strictest usual one where none is given. Raises ValueError."""
-    word = text.strip().lower().removeprefix("tlp:") or "amber+strict"
+    word = text.strip().lower().removeprefix("tlp:") or tlps.OWN.word
     word = "clear" if word == "white" else word
     if word not in TLPS:
         raise ValueError("a tlp that is none of " + ", ".join(TLPS))

@@ -14,6 +14,7 @@ import orjson
 import pytest
 from aiokafka import AIOKafkaConsumer
 
+from detectors.ioc.lookback import LookBack
 from detectors.ioc.match import IndicatorIndex
 from detectors.sigma.engine import Engine
 from detectors.triage.attribution import Attribution
@@ -88,7 +89,7 @@ class StoredBank:
     ) -> tuple[HuntSummary, list[Detection]]:
         delivery = FakeDelivery()
         past = Past(clients(self.settings), self.settings.database)
-        search = Search(past, self.reader, self.decide(indicators))
+        search = Search(past, self.reader, self.decide(indicators), LookBack())
         return await search.run(delivery, since, TODAY, progress), delivery.sent
 
 
@@ -137,10 +138,10 @@ async def test_a_hunt_gives_the_streams_ids_and_marks_them_retrospective(bank: S
     summary, found = await bank.hunt(wanted)
     decide = bank.decide(wanted)
     expected = {
-        decide.of_indicator(_origin(batch, event.offset), event, match.indicator, match.observable).id
+        decide.of_indicator(_origin(batch, event.offset), event, match).id
         for batch in bank.batches
         for events in [bank.reader.read(batch).events]
-        for match in decide.indicators.match_any_time(events)
+        for match in decide.indicators.match(events, LookBack())
         for event in [events[match.index]]
     }
     assert len(expected) == 3
@@ -231,8 +232,8 @@ def test_the_whole_hunt_delivers_to_the_topic(bank: StoredBank, wanted: Path, em
     batch = bank.batches[0]
     decide = bank.decide(wanted)
     event = bank.reader.read(batch).events[0]
-    (match,) = decide.indicators.match_any_time([event])
-    expected = decide.of_indicator(_origin(batch, 0), event, match.indicator, match.observable, retrospective=True)
+    (match,) = decide.indicators.match([event], LookBack())
+    expected = decide.of_indicator(_origin(batch, 0), event, match, retrospective=True)
     assert expected in delivered
 
 
