@@ -14,11 +14,13 @@ from typing import Any, Final, Generic, TypeVar
 from detectors.ioc.indicators import sealed
 from schemas.indicator import Indicator
 
-#: Numbers of source and of `also`, bytes of the id; then the id.
-_HEAD: Final = Struct("<IIH")
-#: Number of the shared facts, valid_from, valid_until, first_seen, revision; then the title, if it has its own.
-_FACTS: Final = Struct("<Iqqq8s")
+#: Numbers of source, `also` and shared facts, valid_from, valid_until, first_seen, revision, bytes of the id. Then the
+#: id, and the title, if it has its own.
+_HEAD: Final = Struct("<IIIqqq8sH")
+_WHOSE: Final = 8  # bytes of the numbers of source and `also`
+_REVISION: Final = slice(36, 44)
 _STIX: Final = "indicator--"
+_STIX_LENGTH: Final = len(_STIX) + 36
 _EMPTY: Final = b"\0"
 
 T = TypeVar("T", bound=Hashable)
@@ -77,27 +79,29 @@ class Rows:
 
     def pack(self, one: Indicator) -> bytes:
         """The indicator as a row, which must be released when it goes. Its revision is made if it has none."""
-        revision = _digest(one.revision) or _digest(sealed(one).revision)
-        name = pack_id(one.id)
-        facts = (one.level, one.confidence, one.tlp, one.tags, one.phases, one.authority)
-        return b"".join(
-            (
-                _HEAD.pack(self._sources.take(one.source), self._also.take(one.also), len(name)),
-                name,
-                _FACTS.pack(self._facts.take(facts), one.valid_from, one.valid_until, one.first_seen, revision),
-                b"" if one.title == title_of(one.type, one.value) else _bytes(one.title) or _EMPTY,
-            )
+        name, kind, value, title, level, confidence, since, until, revision = one[:9]
+        source, tlp, tags, also, phases, authority, first_seen = one[9:]
+        packed = pack_id(name)
+        head = _HEAD.pack(
+            self._sources.take(source),
+            self._also.take(also),
+            self._facts.take((level, confidence, tlp, tags, phases, authority)),
+            since,
+            until,
+            first_seen,
+            _digest(revision) or _digest(sealed(one).revision),
+            len(packed),
         )
+        return head + packed + (b"" if title == title_of(kind, value) else _bytes(title) or _EMPTY)
 
     def unpack(self, row: bytes, kind: str, value: str) -> Indicator:
         """The indicator of a row that lies at this type and value."""
-        source, also, size = _HEAD.unpack_from(row)
-        at = _HEAD.size + size
-        facts, valid_from, valid_until, first_seen, revision = _FACTS.unpack_from(row, at)
+        source, also, facts, valid_from, valid_until, first_seen, revision, size = _HEAD.unpack_from(row)
         level, confidence, tlp, tags, phases, authority = self._facts[facts]
-        title = row[at + _FACTS.size :]
+        after = _HEAD.size + size
+        title = row[after:]
         return Indicator(
-            unpack_id(row[_HEAD.size : at]),
+            unpack_id(row[_HEAD.size : after]),
             kind,
             value,
             title_of(kind, value) if not title else "" if title == _EMPTY else _text(title),
@@ -117,21 +121,20 @@ class Rows:
 
     def release(self, row: bytes) -> None:
         """Forget what only this row had."""
-        source, also, size = _HEAD.unpack_from(row)
+        source, also, facts = _HEAD.unpack_from(row)[:3]
         self._sources.release(source)
         self._also.release(also)
-        self._facts.release(_FACTS.unpack_from(row, _HEAD.size + size)[0])
+        self._facts.release(facts)
 
     def owner(self, source: str, name: str) -> bytes | None:
         """By what rows of one indicator are told; None where no row is of that source."""
         number = self._sources.number(source)
-        return None if number is None else _owner(number, pack_id(name))
+        return None if number is None else number.to_bytes(4, "little") + pack_id(name)
 
 
 def owner_of(row: bytes) -> bytes:
     """The same, of a row."""
-    source, _, size = _HEAD.unpack_from(row)
-    return _owner(source, row[_HEAD.size : _HEAD.size + size])
+    return row[:4] + _id_of(row)
 
 
 def source_of(row: bytes) -> bytes:
@@ -141,26 +144,29 @@ def source_of(row: bytes) -> bytes:
 
 def identity_of(row: bytes) -> bytes:
     """What a row replaces: one of the same source, id and `also`."""
-    return row[: _HEAD.size + _HEAD.unpack_from(row)[2]]
+    return row[:_WHOSE] + _id_of(row)
 
 
 def revision_of(row: bytes) -> int:
     """The row's revision as a number."""
-    at = _HEAD.size + _HEAD.unpack_from(row)[2]
-    return int.from_bytes(_FACTS.unpack_from(row, at)[4], "big")
+    return int.from_bytes(row[_REVISION], "big")
+
+
+def _id_of(row: bytes) -> bytes:
+    return row[_HEAD.size : _HEAD.size + int.from_bytes(row[_HEAD.size - 2 : _HEAD.size], "little")]
 
 
 def pack_id(name: str) -> bytes:
     """An id in few bytes: STIX' and our own are 16 bytes and a mark, any other is its text."""
-    stix = name.startswith(_STIX)
+    stix = len(name) == _STIX_LENGTH and name.startswith(_STIX) and name[19::5][:4] == "-" * 4
     digits = name[len(_STIX) :].replace("-", "") if stix else name
-    if len(digits) == 32 and not digits.startswith("-"):
+    if len(digits) == 32:
         try:
-            packed = (b"\0" if stix else b"\1") + bytes.fromhex(digits)
+            packed = bytes.fromhex(digits)
         except ValueError:
             return b"\2" + _bytes(name)
-        if unpack_id(packed) == name:
-            return packed
+        if packed.hex() == digits:
+            return (b"\0" if stix else b"\1") + packed
     return b"\2" + _bytes(name)
 
 
@@ -177,10 +183,6 @@ def unpack_id(packed: bytes) -> str:
 def title_of(kind: str, value: str) -> str:
     """The title of an indicator that brings none."""
     return f"{kind} {value}"
-
-
-def _owner(source: int, name: bytes) -> bytes:
-    return source.to_bytes(4, "little") + name
 
 
 def _digest(revision: str) -> bytes:
