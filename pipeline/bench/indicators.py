@@ -36,8 +36,8 @@ _HIVE: Final = "HKLM\\Software"
 Make = Callable[[random.Random], str]
 
 
-def run(files: Sequence[Path] = (), *, made_indicators: int = 1_000_000) -> dict[str, Any]:
-    """Make so many indicators, load them in a fresh process and match the files' events (else the simulated bank's).
+def run(files: Sequence[Path] = (), *, made_indicators: int = 1_000_000, events: int = MOST_EVENTS) -> dict[str, Any]:
+    """Make so many indicators, load them in a fresh process and match `events` of the files (else the simulated bank's).
 
     `load_s`: seconds of that process; `memory_mb`: by how much its resident memory grew, 10^6 bytes; `event_us`: µs an
     event of all look-ups, `event_us_of_1000` with 1,000 indicators; `put_us`, `remove_us`: µs for each changed.
@@ -47,10 +47,10 @@ def run(files: Sequence[Path] = (), *, made_indicators: int = 1_000_000) -> dict
         write(feed, made_indicators)
         write(few, 1_000)
         with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as fresh:
-            return fresh.submit(measure, feed, few, list(files)).result()
+            return fresh.submit(measure, feed, few, list(files), events).result()
 
 
-def measure(feed: Path, few: Path, files: Sequence[Path]) -> dict[str, Any]:
+def measure(feed: Path, few: Path, files: Sequence[Path], count: int) -> dict[str, Any]:
     """The figures, in a process that has loaded nothing yet."""
     Reader(load())  # what every worker holds is not the indicators' cost
     gc.collect()
@@ -59,7 +59,7 @@ def measure(feed: Path, few: Path, files: Sequence[Path]) -> dict[str, Any]:
     seconds = time.process_time() - started
     gc.collect()
     held = resident() - before
-    events = _events(files)
+    events = _events(files, count)
     small = load_indicators([few]).index
     gc.collect()
     gc.freeze()
@@ -86,8 +86,8 @@ def resident() -> int:
     return 0
 
 
-def _events(files: Sequence[Path]) -> list[Event]:
-    lines = lines_of(files)[:MOST_EVENTS] if files else simulated(MOST_EVENTS)
+def _events(files: Sequence[Path], count: int) -> list[Event]:
+    lines = lines_of(files)[:count] if files else simulated(count)
     reader, events = Reader(load()), []
     for at in range(0, len(lines), SLICE):
         part = [BenchRecord(at + n, -1, line) for n, line in enumerate(lines[at : at + SLICE])]
