@@ -37,7 +37,7 @@ Make = Callable[[random.Random], str]
 
 
 def run(files: Sequence[Path] = (), *, made_indicators: int = 1_000_000, events: int = MOST_EVENTS) -> dict[str, Any]:
-    """Make so many indicators, load them in a fresh process and match `events` of the files (else the simulated bank's).
+    """Make so many indicators, load them in a fresh process, match `events` of the files (else the simulated bank's).
 
     `load_s`: seconds of that process; `memory_mb`: by how much its resident memory grew, 10^6 bytes; `event_us`: µs an
     event of all look-ups, `event_us_of_1000` with 1,000 indicators; `put_us`, `remove_us`: µs for each changed.
