@@ -9,6 +9,7 @@ from collections.abc import Iterable
 
 import pytest
 
+from detectors.ioc import networks
 from detectors.ioc.indicators import sealed
 from detectors.ioc.lookback import LookBack
 from detectors.ioc.match import KEPT_MS, MAX_OF_SOURCE, IndicatorIndex, IndicatorMatch
@@ -79,6 +80,17 @@ def test_of_several_networks_each_is_found_the_narrowest_first() -> None:
     assert ids(index, event(("ipv4", "10.1.2.3"))) == [(0, "cidr:10.0.0.0/8")]
     index.put(indicator("cidr", "10.1.0.0/16"))
     assert ids(index, event(("ipv4", "10.1.2.3"))) == [(0, "cidr:10.1.0.0/16"), (0, "cidr:10.0.0.0/8")]
+
+
+def test_answers_are_remembered_within_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(networks, "REMEMBERED", 8)
+    held = networks.Networks()
+    held.add("10.0.0.0/8")
+    for n in range(100):
+        assert held.of(f"10.0.0.{n}") == ("10.0.0.0/8",)
+        assert len(held._known) <= 8
+    held.add("10.0.0.7/32")
+    assert held.of("10.0.0.7") == ("10.0.0.7/32", "10.0.0.0/8")
 
 
 @pytest.mark.parametrize("path", ["c:\\x\\evil.exe", "/tmp/evil.exe", "c:\\x/evil.exe"])
