@@ -110,8 +110,9 @@ class Settings(BaseSettings):
         default=20, ge=1, description="or when its rules raise so often (one rule is off after 10)"
     )
     indicators: Annotated[tuple[Path, ...], NoDecode] = Field(
-        default=(), description="files or folders of indicators (STIX 2.1, CSV)"
+        default=(), description="files or folders of indicators (STIX 2.1, MISP, CSV, lists)"
     )
+    feeds: Path | None = Field(default=None, description="file of the feeds of indicators that are polled (YAML)")
     correlation_entries: int = Field(
         default=500_000, ge=1_000, description="contributions that one correlation holds of one partition"
     )

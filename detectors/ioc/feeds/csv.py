@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from detectors.ioc import indicators
-from detectors.ioc.feeds import Fault, Feed
+from detectors.ioc.feeds.entry import Fault, Feed
 from schemas.identity import long_hash
 from schemas.indicator import Indicator
 

@@ -11,7 +11,7 @@ from typing import Any, Final
 import orjson
 
 from detectors.ioc import indicators
-from detectors.ioc.feeds import Fault, Feed
+from detectors.ioc.feeds.entry import Fault, Feed
 from detectors.ioc.feeds.stix_pattern import values
 from schemas.indicator import Indicator
 
