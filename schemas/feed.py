@@ -65,6 +65,7 @@ class Reading(_Strict):
     source: str = Field(min_length=1, max_length=80)
     format: Literal["auto", "stix", "misp", "csv", "list"] = "auto"
     own: bool = False
+    at_ms: int = Field(default=0, ge=0, description="when it is read: valid_days count from that day, if from nothing")
     authority: Literal["", "regulator", "sectoral"] = ""
     defaults: Defaults = Defaults()
     columns: dict[Column, str | int] = {}
@@ -119,9 +120,8 @@ class FeedSettings(_Strict):
                 raise ValueError(f"feed {self.name}: no secret in the url; use user and secret_file")
         return self
 
-    @property
-    def reading(self) -> Reading:
-        """How its bytes are read."""
+    def reading(self, at_ms: int = 0) -> Reading:
+        """How its bytes are read, and when."""
         forms: dict[Kind, Literal["auto", "stix", "misp", "csv", "list"]] = {
             "files": "auto",
             "taxii": "stix",
@@ -131,6 +131,7 @@ class FeedSettings(_Strict):
         }
         return Reading(
             source=self.name,
+            at_ms=at_ms,
             format=forms[self.kind],
             authority=self.authority,
             defaults=self.defaults,

@@ -38,7 +38,7 @@ class Poll:
     async def __aiter__(self) -> AsyncIterator[Entry]:
         if self.feed.path is None:
             raise RefusedError(f"feed {self.feed.name}: {self.feed.kind} is not polled yet. Name a path.")
-        for entry in read(self.feed.path, self.feed.reading):
+        for entry in read(self.feed.path, self.feed.reading(int(self._clock() * 1_000))):
             yield entry
         self.whole = True
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from detectors.ioc.feeds.entry import Entry, Fault, Feed, Revoked
+from detectors.ioc.feeds.entry import Entry, Fault, Revoked
 from detectors.ioc.feeds.reader import read
+from detectors.ioc.feeds.stix import Known
 
-__all__ = ["Entry", "Fault", "Feed", "Revoked", "read"]
+__all__ = ["Entry", "Fault", "Known", "Revoked", "read"]

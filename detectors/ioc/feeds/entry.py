@@ -2,22 +2,31 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from typing import Literal
 
 from schemas.indicator import Indicator
 
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One entry that is no indicator: where it stands and why. Never holds the entry's value."""
+    """What is no indicator: where it stands and why. Never holds the entry's value.
+
+    `kind`: "bad", one entry that is wrong; "foreign", one that is right but of a kind that is not matched (a Sigma
+    rule, a pattern with FOLLOWEDBY); "end", the reading ended here: what came before counts, it is not the whole.
+    """
 
     where: str
     why: str
+    kind: Literal["bad", "foreign", "end"] = "bad"
 
 
 @dataclass(frozen=True, slots=True)
 class Revoked:
-    """`source` withdraws all rows of its indicator `id`; `when`, in milliseconds UTC, is 0 where it does not say."""
+    """`source` withdraws all rows of its indicator `id`; `when`, in milliseconds UTC, is 0 where it does not say.
+
+    It may be one that was never given: MISP tells of every attribute that is no indicator any more, or never was.
+    """
 
     source: str
     id: str
@@ -27,9 +36,9 @@ class Revoked:
 Entry = Indicator | Revoked | Fault
 
 
-@dataclass(slots=True)
-class Feed:
-    """What one file of a feed gave."""
+class ForeignError(ValueError):
+    """Well said, but nothing that is matched here. The text names what it is."""
 
-    indicators: list[Indicator] = field(default_factory=list)
-    faults: list[Fault] = field(default_factory=list)
+
+class EndError(ValueError):
+    """The reading ends here. The text names the limit, or what is broken."""
