@@ -16,6 +16,7 @@ from schemas.indicator import Indicator
 
 MAX_ID: Final = 128
 MAX_PHASES: Final = 16
+_LONG: Final = 4_096
 DAY_MS: Final = DAY_S * 1_000
 _HOME: Final = ("ip", "hash", "email", "domain")
 
@@ -46,7 +47,7 @@ def shared(
         valid_until = start // DAY_MS * DAY_MS + said.valid_days * DAY_MS if start else 0
     if valid_from and valid_until and valid_until <= valid_from:
         raise ValueError("valid_until is not after valid_from")
-    source = indicators.plain(source)[:80]
+    source = clean(source)[:80]
     if source and not reading.own:
         tags = (*tags, f"source:{source}")
     return Indicator(
@@ -89,7 +90,9 @@ def told(text: str) -> Row:
 
 def clean(text: str) -> str:
     """A text of a feed for people, with no halves of characters, which no writer of JSON takes."""
-    return indicators.plain(text if text.isascii() else text.encode("utf-8", "replace").decode())
+    if not text:
+        return ""
+    return indicators.plain(text[:_LONG] if text.isascii() else text[:_LONG].encode("utf-8", "replace").decode())
 
 
 def identifier(text: str) -> str:
@@ -100,4 +103,4 @@ def identifier(text: str) -> str:
 
 
 def _few(texts: Iterable[str], most: int) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(text for each in texts if (text := clean(each))))[:most]
+    return tuple(dict.fromkeys([text for each in texts if (text := clean(each))]))[:most]

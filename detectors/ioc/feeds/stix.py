@@ -17,8 +17,9 @@ from detectors.ioc import indicators
 from detectors.ioc.feeds import made
 from detectors.ioc.feeds.aside import Aside
 from detectors.ioc.feeds.entry import Entry, Fault, ForeignError, Revoked
-from detectors.ioc.feeds.stix_pattern import rows
+from detectors.ioc.feeds.stix_pattern import Row, rows
 from schemas.feed import Reading
+from schemas.indicator import Indicator
 
 #: The marking objects that STIX itself defines (TLP 1.0), by id.
 _MARKINGS: Final = {
@@ -36,9 +37,16 @@ _MARKINGS: Final = {
 #: Names and ties that are remembered, of each sort; what comes beyond is indicated without them.
 MAX_KNOWN: Final = 100_000
 _KEPT: Final = ("id", "pattern", "pattern_type", "name", "confidence", "valid_from", "valid_until", "revoked")
-_LISTS: Final = ("labels", "indicator_types", "object_marking_refs")
+_PLAIN: Final = (str, int, bool)
+_MAX_LIST: Final = 64
+_MAX_DESCRIBED: Final = 10_000
 _NAMED: Final = ("malware", "tool", "threat-actor", "intrusion-set", "campaign", "attack-pattern")
 _MAX_TIES: Final = 8
+
+
+#: Labels, phases (chain, phase), creator and markings of an indicator; the tags, phases, colour and name they mean.
+About = tuple[tuple[str, ...], tuple[tuple[str, str], ...], str, tuple[str, ...]]
+Described = tuple[tuple[str, ...], tuple[str, ...], str, str]
 
 
 @dataclass(slots=True)
@@ -55,7 +63,9 @@ class Stix:
     """The objects of one document."""
 
     def __init__(self, reading: Reading, known: Known) -> None:
+        self._described: dict[About, Described] = {}
         self._reading = reading
+        self._limits = reading.limits
         self._known = known
         self._aside = Aside()
         self._ids = array("q")
@@ -89,8 +99,7 @@ class Stix:
                 continue
             key = made.clean(one["id"])
             if one.get("revoked") is True:
-                yield Revoked(self._common(one).source if self._reading.own else self._reading.source, key,
-                              self._versions[number])  # fmt: skip
+                yield Revoked(self._source(one), key, self._versions[number])
                 continue
             try:
                 yield from made.of(self._common(one), self._rows(one))
@@ -133,20 +142,19 @@ class Stix:
         if len(self._known.colours) < MAX_KNOWN:
             self._known.colours[key] = colour
 
-    def _rows(self, one: dict[str, Any]) -> list[Any]:
+    def _rows(self, one: dict[str, Any]) -> list[Row]:
         if one.get("pattern_type", "stix") != "stix":
             raise ForeignError(f"a pattern of type {made.clean(_text(one, 'pattern_type'))[:40]}")
         if not isinstance(one.get("pattern"), str):
             raise ValueError("an indicator without a pattern")  # noqa: TRY004 - a feed's fault, not a caller's
-        limits = self._reading.limits
-        return rows(one["pattern"], limits.values, limits.pattern)
+        return rows(one["pattern"], self._limits.values, self._limits.pattern)
 
-    def _common(self, one: dict[str, Any]) -> Any:
-        names, key = self._known.names, one["id"]
-        phases = [phase for phase in one.get("kill_chain_phases") or () if isinstance(phase, dict)]
-        tags = [f"attack.{_text(phase, 'phase_name')}" for phase in phases if _is_attack(phase)]
-        tags += _texts(one, "labels") + _texts(one, "indicator_types")
-        tags += [f"{tie.partition('--')[0]}:{names[tie]}" for tie in self._ties.get(key, ()) if names.get(tie)]
+    def _common(self, one: dict[str, Any]) -> Indicator:
+        key, about = one["id"], one["about"]
+        tags, phases, tlp, source = self._described.get(about) or self._describe(about)
+        if ties := self._ties.get(key):
+            names = self._known.names
+            tags += tuple(f"{tie.partition('--')[0]}:{names[tie]}" for tie in ties if names.get(tie))
         given = one.get("confidence")
         return made.shared(
             self._reading,
@@ -156,16 +164,30 @@ class Stix:
             valid_from=indicators.moment(_text(one, "valid_from")),
             valid_until=indicators.moment(_text(one, "valid_until")),
             first_seen=self._sighted.get(key, 0),
-            tlp=self._tlp(one),
+            tlp=tlp,
             tags=tags,
-            phases=[f"{_text(phase, 'kill_chain_name')}:{_text(phase, 'phase_name')}" for phase in phases],
-            source=names.get(_text(one, "created_by_ref"), ""),
+            phases=phases,
+            source=source,
         )
 
-    def _tlp(self, one: dict[str, Any]) -> str:
+    def _source(self, one: dict[str, Any]) -> str:
+        creator = self._known.names.get(one["about"][2]) if self._reading.own else None
+        return creator or self._reading.source
+
+    def _describe(self, about: About) -> Described:
+        """What an indicator's lists and references come to. A feed has few different ones, so they are kept."""
+        labels, phases, creator, markings = about
+        tags = tuple(f"attack.{phase}" for chain, phase in phases if chain == "mitre-attack") + labels
+        chains = tuple(f"{chain}:{phase}" for chain, phase in phases)
+        found = (tags, chains, self._tlp(markings), self._known.names.get(creator, ""))
+        if len(self._described) < _MAX_DESCRIBED:
+            self._described[about] = found
+        return found
+
+    def _tlp(self, markings: tuple[str, ...]) -> str:
         """The strictest colour of its markings; of a marking that nobody defined, no laxer than our own start."""
         colours = []
-        for ref in _texts(one, "object_marking_refs"):
+        for ref in markings:
             colour = _MARKINGS.get(ref)
             colours.append(colour if colour is not None else self._known.colours.get(ref, "amber+strict"))
         known = [colour for colour in colours if colour]
@@ -174,20 +196,16 @@ class Stix:
 
 def _slim(one: dict[str, Any]) -> dict[str, Any]:
     """What is kept of an indicator while it waits. A marking of one property counts for the whole."""
-    kept = {name: one[name] for name in _KEPT if type(one.get(name)) in (str, int, bool)}
-    kept |= {name: texts[:64] for name in _LISTS if (texts := _texts(one, name))}
-    if isinstance(ref := one.get("created_by_ref"), str):
-        kept["created_by_ref"] = ref[:120]
-    if isinstance(phases := one.get("kill_chain_phases"), list):
-        kept["kill_chain_phases"] = [phase for phase in phases[: made.MAX_PHASES] if isinstance(phase, dict)]
-    if isinstance(markings := one.get("granular_markings"), list):
-        refs = [_text(marking, "marking_ref") for marking in markings[:64] if isinstance(marking, dict)]
-        kept["object_marking_refs"] = [*kept.get("object_marking_refs", ()), *filter(None, refs)]
+    kept = {name: one[name] for name in _KEPT if type(one.get(name)) in _PLAIN}
+    markings = _texts(one, "object_marking_refs")
+    for marking in _dicts(one, "granular_markings"):
+        markings += (_text(marking, "marking_ref"),)
+    chain = _dicts(one, "kill_chain_phases")
+    phases = [(_text(phase, "kill_chain_name"), _text(phase, "phase_name")) for phase in chain]
+    labels = _texts(one, "labels") + _texts(one, "indicator_types")
+    creator = _text(one, "created_by_ref")[:120]
+    kept["about"] = (labels, tuple(filter(all, phases)), creator, tuple(filter(None, markings)))
     return kept
-
-
-def _is_attack(phase: dict[str, Any]) -> bool:
-    return phase.get("kill_chain_name") == "mitre-attack" and bool(_text(phase, "phase_name"))
 
 
 def _version(one: dict[str, Any]) -> int:
@@ -206,6 +224,11 @@ def _text(one: dict[str, Any], name: str) -> str:
     return value if isinstance(value, str) else ""
 
 
-def _texts(one: dict[str, Any], name: str) -> list[str]:
+def _texts(one: dict[str, Any], name: str) -> tuple[str, ...]:
     value = one.get(name)
-    return [item for item in value if isinstance(item, str)] if isinstance(value, list) else []
+    return tuple([item for item in value[:_MAX_LIST] if type(item) is str]) if type(value) is list else ()
+
+
+def _dicts(one: dict[str, Any], name: str) -> list[dict[str, Any]]:
+    value = one.get(name)
+    return [item for item in value[:_MAX_LIST] if type(item) is dict] if type(value) is list else []

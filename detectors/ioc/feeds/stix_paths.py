@@ -7,6 +7,7 @@ not survive: an observable is what an event holds, not which end of the connecti
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import Final
 
 from detectors.ioc.feeds.entry import ForeignError
@@ -60,6 +61,7 @@ _FINGERPRINT: Final = re.compile(
 _KINDS: Final = ("ipv4-addr", "ipv6-addr", "domain-name")
 
 
+@lru_cache(maxsize=256)
 def kind_of(path: str) -> str:
     """What `observed` makes of the path's values. Raises ForeignError, which names the path."""
     written = path.replace("'", "").lower()

@@ -37,6 +37,9 @@ _TOKEN: Final = re.compile(
     )""",
     re.VERBOSE | re.DOTALL,
 )
+_SINGLE: Final = re.compile(
+    r"\s*+\[\s*+([a-z0-9-]++:[A-Za-z0-9_-]++(?:\.(?:[A-Za-z0-9_-]++|'[^'\\]*+'))*+)\s*+==?+\s*+'([^'\\]*+)'\s*+\]\s*+"
+)
 #: Only these are escapes; other backslashes are producers' paths, written without care.
 _ESCAPED: Final = re.compile(r"\\(['\\])")
 _FOREIGN: Final = frozenset(
@@ -54,6 +57,9 @@ def rows(pattern: str, most: int = MAX_VALUES, longest: int = MAX_PATTERN) -> li
     """The rows of a pattern, of which one must hold. Raises ForeignError or ValueError, which name what is wrong."""
     if len(pattern) > longest:
         raise ValueError(f"a pattern longer than {longest:,} characters (limits.pattern)")
+    single = _SINGLE.fullmatch(pattern)
+    if single is not None and not (kind := kind_of(single[1])).startswith("+"):
+        return [(observed(kind, single[2]),)]  # nine patterns of ten
     reading = _Reading(pattern, most)
     found = reading.observations()
     made = (tuple(sorted(joined(set(row)), key=_rarity)) for row in found)
