@@ -101,7 +101,8 @@ class _Gathered:
 def _reading(path: Path) -> Reading:
     """A file of our own: it may say whose its entries are; else they are the file's."""
     limits = Limits(bytes=MAX_FILE_BYTES, entries=MAX_ENTRIES)
-    return Reading(source=path.stem[:80] or "file", own=True, at_ms=int(path.stat().st_mtime * 1_000), limits=limits)
+    changed = int(path.stat().st_mtime * 1_000)
+    return Reading(source=path.stem[:80] or "file", own=True, first=True, at_ms=changed, limits=limits)
 
 
 def add(file: Path, settings: Settings, folder: Path | None = None) -> Added:

@@ -66,6 +66,7 @@ class Reading(_Strict):
     format: Literal["auto", "stix", "misp", "csv", "list"] = "auto"
     own: bool = False
     at_ms: int = Field(default=0, ge=0, description="when it is read: valid_days count from that day, if from nothing")
+    first: bool = Field(default=False, description="nothing was read before: what is no indicator is not withdrawn")
     authority: Literal["", "regulator", "sectoral"] = ""
     defaults: Defaults = Defaults()
     columns: dict[Column, str | int] = {}
@@ -118,9 +119,11 @@ class FeedSettings(_Strict):
                 raise ValueError(f"feed {self.name}: url must look like https://host/path")
             if parts.username or parts.password:
                 raise ValueError(f"feed {self.name}: no secret in the url; use user and secret_file")
+            if parts.scheme == "http" and self.secret_file and parts.hostname not in ("127.0.0.1", "::1", "localhost"):
+                raise ValueError(f"feed {self.name}: a secret is not sent in the open; the url must be https")
         return self
 
-    def reading(self, at_ms: int = 0) -> Reading:
+    def reading(self, at_ms: int = 0, *, first: bool = False) -> Reading:
         """How its bytes are read, and when."""
         forms: dict[Kind, Literal["auto", "stix", "misp", "csv", "list"]] = {
             "files": "auto",
@@ -132,6 +135,7 @@ class FeedSettings(_Strict):
         return Reading(
             source=self.name,
             at_ms=at_ms,
+            first=first,
             format=forms[self.kind],
             authority=self.authority,
             defaults=self.defaults,

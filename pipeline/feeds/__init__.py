@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pipeline.feeds.configured import load_feeds
-from pipeline.feeds.poll import Cursor, Poll, poll
+from pipeline.feeds.poll import Poll, poll
+from pipeline.feeds.work import Cursor
 
 __all__ = ["Cursor", "Poll", "load_feeds", "poll"]

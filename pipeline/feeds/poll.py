@@ -11,16 +11,26 @@ is true at the end where everything the source has was handed out: of a feed wit
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
-from typing import Any
+from typing import Final
 
 import aiohttp
 
-from detectors.ioc.feeds import Entry, read
+from detectors.ioc.feeds import Entry
+from pipeline.feeds import files, misp, taxii
+from pipeline.feeds.work import Cursor, Work
 from schemas.errors import RefusedError
 from schemas.feed import FeedSettings
+from schemas.indicator import Indicator
 
-#: What a poll leaves for the next; of one feed's kind, and of no interest to others. {}: from the start.
-Cursor = dict[str, Any]
+Source = Callable[[Work], AsyncIterator[Entry]]
+#: What a url is, by the feed's kind; a path is files, whatever they hold.
+SOURCES: Final[dict[str, Source]] = {
+    "taxii": taxii.entries,
+    "misp": misp.entries,
+    "files": files.of_url,
+    "csv": files.of_url,
+    "list": files.of_url,
+}
 
 
 class Poll:
@@ -29,18 +39,31 @@ class Poll:
     def __init__(
         self, feed: FeedSettings, cursor: Cursor, clock: Callable[[], float], session: aiohttp.ClientSession
     ) -> None:
-        self.feed = feed
-        self.cursor: Cursor = dict(cursor)
-        self.whole = False
-        self._clock = clock
-        self._session = session
+        self._work = Work(feed, dict(cursor), int(clock() * 1_000), session)
+        self._found = 0
+
+    @property
+    def cursor(self) -> Cursor:
+        """Where the next poll goes on."""
+        return self._work.cursor
+
+    @property
+    def whole(self) -> bool:
+        """All that the source has was handed out. Never of an empty one, which withdraws nothing."""
+        return self._work.whole and not self._work.broken and self._found > 0
 
     async def __aiter__(self) -> AsyncIterator[Entry]:
-        if self.feed.path is None:
-            raise RefusedError(f"feed {self.feed.name}: {self.feed.kind} is not polled yet. Name a path.")
-        for entry in read(self.feed.path, self.feed.reading(int(self._clock() * 1_000))):
+        feed = self._work.feed
+        source = files.of_path if feed.path is not None else SOURCES[feed.kind]
+        async for entry in source(self._work):
+            if isinstance(entry, Indicator):
+                self._found += 1
+                if self._found > feed.limits.entries:
+                    self._work.whole = False
+                    raise RefusedError(
+                        f"feed {feed.name}: more than {feed.limits.entries:,} indicators (limits.entries)."
+                    )
             yield entry
-        self.whole = True
 
 
 def poll(feed: FeedSettings, cursor: Cursor, clock: Callable[[], float], session: aiohttp.ClientSession) -> Poll:

@@ -58,6 +58,11 @@ class Document:
         else:
             yield from self._value("the document")[1]
 
+    def _closed(self, event: Event) -> Iterator[Entry]:
+        self._known.seen += event.attributes
+        self._events += bool(event.attributes)
+        yield from event.entries()
+
     def _list(self, depth: int) -> Iterator[Entry]:
         loose = Event(self._reading, self._events)
         for number in self._walk.elements():
@@ -71,7 +76,7 @@ class Document:
                 yield from self._node(depth + 1)
                 continue
             yield from self._item(one, loose)
-        yield from loose.entries()
+        yield from self._closed(loose)
 
     def _item(self, one: dict[str, Any], loose: Event) -> Iterator[Entry]:
         event = one.get("Event")
@@ -81,9 +86,8 @@ class Document:
         elif isinstance(event, dict) or "Attribute" in one or "Object" in one:
             self._recognised = True
             made = Event(self._reading, self._events)
-            self._events += 1
             yield from made.whole(event if isinstance(event, dict) else one)
-            yield from made.entries()
+            yield from self._closed(made)
         elif isinstance(one.get("type"), str):
             self._recognised = True
             yield from _one(self._stix.take(one))
@@ -115,8 +119,7 @@ class Document:
                 event.fact(key, value)
                 if len(facts) < _MAX_FACTS:
                     facts[key] = value
-        yield from event.entries()
-        self._events += bool(event.attributes)
+        yield from self._closed(event)
         yield from self._alone(facts)
 
     def _alone(self, facts: dict[str, Any]) -> Iterator[Entry]:

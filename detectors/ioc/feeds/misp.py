@@ -98,7 +98,7 @@ class Event:
     def _entries(self, one: dict[str, Any], key: str) -> Iterable[Entry]:
         changed = _seconds(one.get("timestamp"))
         if _yes(one.get("deleted")) or not _yes(one.get("to_ids")):
-            return (Revoked(self._reading.source, key, changed),)
+            return () if self._reading.first else (Revoked(self._reading.source, key, changed),)
         facts = self._facts | one.get("Event", {})
         rows, remarks = composite.rows(_text(one, "type")[:64] or "-", _text(one, "value"))
         tags = [*_names(one.get("Tag")), *_names(facts.get("Tag"))]

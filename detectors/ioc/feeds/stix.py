@@ -57,6 +57,8 @@ class Known:
     colours: dict[str, str] = field(default_factory=dict)
     envelope: dict[str, Any] = field(default_factory=dict)
     """`more` and `next` of the TAXII envelope read last."""
+    seen: int = 0
+    """Objects and attributes of the documents read so far, whatever they gave."""
 
 
 class Stix:
