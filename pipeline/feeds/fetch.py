@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 import tempfile
+from base64 import b64encode
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -171,7 +172,8 @@ class Fetch:
             if self._feed.secret_file is not None:
                 secret = self._read_secret()
                 if self._feed.user:
-                    self._secret["Authorization"] = aiohttp.BasicAuth(self._feed.user, secret, "utf-8").encode()
+                    both = b64encode(f"{self._feed.user}:{secret}".encode()).decode()
+                    self._secret["Authorization"] = f"Basic {both}"
                 else:
                     self._secret["Authorization"] = secret if self._feed.kind == "misp" else f"Bearer {secret}"
         return self._secret
