@@ -7,6 +7,7 @@ so an entry that could name its source could withdraw the regulator's indicators
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from typing import Final
 
 from detectors.ioc import indicators
@@ -16,6 +17,8 @@ from schemas.indicator import Indicator
 
 MAX_ID: Final = 128
 MAX_PHASES: Final = 16
+#: What must not stand first, blanks included; "" is none of them.
+_MARKS: Final = ("=", "+", "-", "@", " ")
 _LONG: Final = 4_096
 DAY_MS: Final = DAY_S * 1_000
 _HOME: Final = ("ip", "hash", "email", "domain")
@@ -33,8 +36,8 @@ def shared(
     since: int = 0,
     first_seen: int = 0,
     tlp: str = "",
-    tags: Iterable[str] = (),
-    phases: Iterable[str] = (),
+    tags: tuple[str, ...] = (),
+    phases: tuple[str, ...] = (),
     source: str = "",
 ) -> Indicator:
     """What all rows of one entry have in common. `since`: from when valid_days count where valid_from says nothing.
@@ -90,8 +93,8 @@ def told(text: str) -> Row:
 
 def clean(text: str) -> str:
     """A text of a feed for people, with no halves of characters, which no writer of JSON takes."""
-    if not text:
-        return ""
+    if text.isascii() and text.isprintable() and len(text) <= indicators.MAX_TITLE and text[:1] not in _MARKS:
+        return text.rstrip()  # nearly all
     return indicators.plain(text[:_LONG] if text.isascii() else text[:_LONG].encode("utf-8", "replace").decode())
 
 
@@ -102,5 +105,6 @@ def identifier(text: str) -> str:
     return clean(text)
 
 
-def _few(texts: Iterable[str], most: int) -> tuple[str, ...]:
+@lru_cache(maxsize=4_096)  # a feed's entries have few different ones
+def _few(texts: tuple[str, ...], most: int) -> tuple[str, ...]:
     return tuple(dict.fromkeys([text for each in texts if (text := clean(each))]))[:most]

@@ -115,8 +115,8 @@ class Event:
             since=max(changed, _when(one, "last_seen")),
             first_seen=_when(one, "first_seen"),
             tlp=_strictest(tags),
-            tags=[_tag(tag) for tag in tags if not tag.lower().startswith("tlp:")] + list(remarks),
-            phases=[*_phases(tags), *self._phases],
+            tags=(*[_tag(tag) for tag in tags if not tag.lower().startswith("tlp:")], *remarks),
+            phases=(*_phases(tags), *self._phases),
             source=_text(orgc, "name") if isinstance(orgc, dict) else "",
         )
         return made.of(common, rows)

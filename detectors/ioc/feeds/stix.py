@@ -198,7 +198,7 @@ class Stix:
 
 def _slim(one: dict[str, Any]) -> dict[str, Any]:
     """What is kept of an indicator while it waits. A marking of one property counts for the whole."""
-    kept = {name: one[name] for name in _KEPT if type(one.get(name)) in _PLAIN}
+    kept = {name: value for name in _KEPT if type(value := one.get(name)) in _PLAIN}
     markings = _texts(one, "object_marking_refs")
     for marking in _dicts(one, "granular_markings"):
         markings += (_text(marking, "marking_ref"),)

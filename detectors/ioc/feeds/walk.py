@@ -43,6 +43,9 @@ class Walk:
     def next(self) -> str:
         """The character that the next value or mark begins with; "" at the end."""
         while True:
+            mark = self._text[self._at : self._at + 1]
+            if mark > " ":
+                return mark
             match = _SPACE.match(self._text, self._at)
             self._at = match.end() if match else self._at
             if self._at < len(self._text):
