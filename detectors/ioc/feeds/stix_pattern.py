@@ -153,7 +153,7 @@ class _Reading:
         self._made += len(left) * len(right)
         if self._made > 4 * self._most:
             raise ValueError(f"a pattern of more than {self._most:,} values (limits.values)")
-        found = [one | other for one in left for other in right]
+        found = list(dict.fromkeys([one | other for one in left for other in right]))
         if any(len(row) > MAX_TOGETHER for row in found):
             raise ForeignError(f"a pattern with more than {MAX_TOGETHER} values joined by AND")
         return self._bounded(found)

@@ -26,10 +26,15 @@ _END: Final = b"PK\x05\x06"
 class Bounded(io.RawIOBase):
     """A stream that ends with EndError after `most` bytes, and for bytes that cannot be unpacked."""
 
-    def __init__(self, stream: BinaryIO, most: int) -> None:
+    def __init__(self, stream: BinaryIO, most: int, left: int | None = None) -> None:
         self._stream = stream
         self._most = most
-        self._left = most
+        self._left = most if left is None else left
+
+    @property
+    def left(self) -> int:
+        """Bytes that may still come."""
+        return self._left
 
     def readable(self) -> bool:
         """It is."""
@@ -89,9 +94,9 @@ def _members(stream: BinaryIO, most: int) -> Iterator[tuple[str, BinaryIO]]:
             for number, member in enumerate(members, 1):
                 if member.flag_bits & 1:
                     raise EndError(f"file {number} of the zip is encrypted: unpack it first")
-                bounded = Bounded(archive.open(member), left)  # type: ignore[arg-type]  # a ZipExtFile is one but in name
+                bounded = Bounded(archive.open(member), most, left)  # type: ignore[arg-type]  # a ZipExtFile is one but in name
                 yield f"file {number}", _utf8(bounded)
-                left = bounded._left  # noqa: SLF001 - of this module
+                left = bounded.left
     except (zipfile.BadZipFile, NotImplementedError, OSError, struct.error, ValueError) as error:
         raise EndError(str(error) if isinstance(error, EndError) else "a zip that is broken") from None
 

@@ -70,11 +70,16 @@ class Walk:
             else:
                 if (end == len(self._text) or self._text[end] in ".eE+-") and self._more():
                     continue  # a number at the window's edge may go on
+                if end - self._at > self._most:
+                    raise self._large()
                 self._at = end
                 return value
             if len(self._text) - self._at > self._most:
-                raise ValueFault(f"larger than {self._most:,} characters (limits.entry_bytes)")
+                raise self._large()
             self._more()
+
+    def _large(self) -> ValueFault:
+        return ValueFault(f"larger than {self._most:,} characters (limits.entry_bytes)")
 
     def members(self) -> Iterator[str]:
         """The keys of the object that comes; the value of each must be taken or skipped before the next."""
