@@ -21,6 +21,7 @@ class Bench(StrEnum):
     pipeline = "pipeline"
     latency = "latency"
     parsers = "parsers"
+    feeds = "feeds"
     detect = "detect"
     correlate = "correlate"
     store = "store"

@@ -130,7 +130,7 @@ def test_an_indicator_that_ends_before_it_begins_is_refused() -> None:
         ("type,value,colour", "unknown columns 'colour'"),
         ("value,title", "type and value are required"),
         ("type,value,value", "twice"),
-        ("10.0.0.1", "unknown columns"),
+        ("10.0.0.1,secret", "type and value are required"),
         ("", "empty"),
     ],
 )

@@ -187,7 +187,7 @@ def _when(one: dict[str, Any], name: str) -> int:
     """A time as MISP writes it: ISO 8601, or microseconds since the epoch."""
     text = str(one.get(name) or "")[:40]
     if text.isascii() and text.isdecimal():
-        return int(text) // 1_000 if len(text) > 13 else _seconds(text)
+        return int(text) // 1_000 if 14 <= len(text) <= 17 else _seconds(text)
     try:
         return indicators.moment(text)
     except ValueError:
