@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO, Final
@@ -41,7 +41,7 @@ class Work:
         reading = self.feed.reading(self.now_ms, first=self.first)
         given = read(source, reading, known)
         ended = ""
-        while some := await asyncio.to_thread(lambda: list(islice(given, _TOGETHER))):
+        while some := await asyncio.to_thread(self._some, given):
             for entry in some:
                 if isinstance(entry, Fault):
                     ended = entry.why if entry.kind == "end" else ended
@@ -54,3 +54,12 @@ class Work:
             if "limits." in ended:
                 raise RefusedError(f"feed {self.feed.name}: {of}{ended}.")
             raise UnreachableError(f"feed {self.feed.name}: {of}{ended}. What came before counts; it is tried again.")
+
+    def _some(self, given: Iterator[Entry]) -> list[Entry]:
+        try:
+            return list(islice(given, _TOGETHER))
+        except OSError as error:
+            raise RefusedError(
+                f"feed {self.feed.name}: what is read cannot be had or put aside ({error.strerror}). "
+                "Check path, and the room in TMPDIR."
+            ) from None
