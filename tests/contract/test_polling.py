@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import io
 import ssl
+import time
+import zipfile
 from base64 import b64decode
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
@@ -18,6 +21,7 @@ from aiohttp.test_utils import TestServer as Server
 
 from detectors.ioc.feeds import Entry, Fault, Revoked
 from pipeline.feeds import Poll, poll
+from pipeline.feeds.work import Work
 from schemas.errors import QorganError, RefusedError, UnreachableError
 from schemas.feed import FeedSettings
 from schemas.indicator import Indicator
@@ -116,6 +120,48 @@ async def test_a_snapshot_that_is_empty_or_breaks_off_withdraws_nothing(serve: S
         except UnreachableError:
             assert made.cursor == {}, "it is read again"
     assert not made.whole
+
+
+async def test_a_zip_may_come_by_a_server(serve: Serve) -> None:
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        archive.writestr("a.csv", "type,value\nip,203.0.113.1\n")
+        archive.writestr("b.txt", "203.0.113.2\n")
+    url = await serve({"/z": answers(packed.getvalue())})
+    entries, _ = await polled(FeedSettings(name="f", kind="files", url=f"{url}z"))
+    assert values(entries) == ["203.0.113.1", "203.0.113.2"]
+
+
+async def test_a_reading_that_nobody_waits_for_any_more_ends() -> None:
+    loop, started = asyncio.get_running_loop(), asyncio.Event()
+
+    class Slow(io.BytesIO):
+        reads = 0
+
+        def read(self, _: int | None = -1) -> bytes:
+            self.reads += 1
+            loop.call_soon_threadsafe(started.set)
+            time.sleep(0.01)
+            return b'{"type":"bundle","objects":[' if self.reads == 1 else b" "
+
+    stream = Slow()
+    async with aiohttp.ClientSession() as session:
+        work = Work(FeedSettings(name="f", kind="files", path=Path("x")), {}, 0, session)
+
+        async def reading() -> None:
+            async for _ in work.entries(stream):
+                pass
+
+        task = asyncio.create_task(reading())
+        await started.wait()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        until, before = time.monotonic() + 10, -1
+        while stream.reads != before:
+            assert time.monotonic() < until
+            before = stream.reads
+            await asyncio.sleep(0.1)
 
 
 async def test_a_folder_gives_what_has_changed(tmp_path: Path) -> None:
