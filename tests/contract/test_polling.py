@@ -322,7 +322,7 @@ async def test_a_feed_of_files_is_read_by_its_manifest(serve: Serve) -> None:
         return web.Response(body=body[: -9 if number == 2 else None])
 
     async def index(_: web.Request) -> web.Response:
-        return web.Response(body=orjson.dumps(manifest))
+        return web.Response(body=gzip.compress(orjson.dumps(manifest)), headers={"Content-Encoding": "gzip"})
 
     url = await serve({"/feed/manifest.json": index, "/feed/{uuid}.json": one})
     feed = FeedSettings(name="m", kind="misp", url=f"{url}feed/")
@@ -334,6 +334,13 @@ async def test_a_feed_of_files_is_read_by_its_manifest(serve: Serve) -> None:
     manifest[uuids[1]]["timestamp"] = "200"
     entries, _ = await polled(feed, orjson.loads(orjson.dumps(first.cursor)))
     assert read == ["1", "3"], "what has changed, and what was not there"
+
+
+@pytest.mark.parametrize("body", [b"", b"[]", b"7", b"{", gzip.compress(b"{}" * 9)[:-5], b'{"a": 1'])
+async def test_what_is_no_manifest_is_said_to_be_none(serve: Serve, body: bytes) -> None:
+    url = await serve({"/manifest.json": answers(body)})
+    error = await refused(FeedSettings(name="m", kind="misp", url=url))
+    assert "manifest.json: " in str(error)
 
 
 # --- servers that do what they should not
