@@ -305,7 +305,7 @@ def test_of_two_versions_the_latest_counts_and_a_revoked_one_is_none() -> None:
     [b"", b"{", b"42", b"{}", b'{"objects": 1}', b"\xff", b'"x"', b'{"data": [{"type": "indicator"}]}', b'{"a": [[]]}'],
 )
 def test_what_is_no_stix_is_one_fault(data: bytes) -> None:
-    feed = given(data, format="stix")
+    feed = given(data)
     assert (len(feed.indicators), len(feed.faults)) == (0, 1)
 
 

@@ -243,6 +243,16 @@ async def test_a_collection_is_read_page_by_page_and_then_from_where_it_ended(se
     assert collection.asked[-1]["added_after"] == "2026-01-01T00:00:02.000Z"
 
 
+@pytest.mark.parametrize("body", [b"{}", b'{"more": false}', b'{"objects": []}'])
+async def test_a_page_may_be_empty_and_the_cursor_stays(serve: Serve, body: bytes) -> None:
+    url = await serve({"/c/objects/": answers(body)})
+    entries, made = await polled(
+        FeedSettings(name="t", kind="taxii", url=f"{url}c"), {"added_after": "2026-01-01T00:00:00Z"}
+    )
+    assert not entries
+    assert made.cursor["added_after"] == "2026-01-01T00:00:00Z"
+
+
 async def test_a_cursor_never_claims_a_page_whose_neighbour_is_as_old(serve: Serve, secret: Path) -> None:
     async def handler(request: web.Request) -> web.Response:
         if request.query.get("next") == "1":

@@ -124,7 +124,8 @@ class Document:
 
     def _alone(self, facts: dict[str, Any]) -> Iterator[Entry]:
         """What stood beside the lists: an envelope's word on the next page, or one STIX object by itself."""
-        self._recognised |= any(key in facts for key in _ENVELOPE) or facts.get("type") == "bundle"
+        empty = not facts and self._reading.format == "stix"  # so TAXII says that there is nothing
+        self._recognised |= empty or any(key in facts for key in _ENVELOPE) or facts.get("type") == "bundle"
         self._known.envelope = {key: facts[key] for key in _ENVELOPE if key in facts}
         if isinstance(facts.get("type"), str) and "spec_version" in facts and facts["type"] != "bundle":
             self._recognised = True
