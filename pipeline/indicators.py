@@ -1,6 +1,6 @@
 """Indicators from files: read, checked, indexed; and added to the folder that the workers read.
 
-A folder is read for `.csv`, `.json` and `.stix`; a file that is named is read whatever it is called, by its content.
+A folder is read for the suffixes of SUFFIXES; a file that is named is read whatever it is called, by its content.
 """
 
 from __future__ import annotations
@@ -8,20 +8,25 @@ from __future__ import annotations
 import os
 import re
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from detectors.ioc.feeds import Fault, Feed, csv, stix
+from detectors.ioc.feeds import Fault, read
 from detectors.ioc.match import IndicatorIndex
 from pipeline.settings import Settings
 from schemas.errors import RefusedError
+from schemas.feed import Limits, Reading
 from schemas.indicator import Indicator
 
 MAX_ENTRIES: Final = 2_000_000
-MAX_FILE_BYTES: Final = 512 << 20
-SUFFIXES: Final = (".csv", ".json", ".stix")
+MAX_FILE_BYTES: Final = 4 << 30
+#: So many faults are kept to be named; all are counted.
+MAX_FAULTS: Final = 1_000
+#: What a folder of a MISP feed holds beside its events.
+ABOUT: Final = ("manifest.json", "hashes.csv")
+SUFFIXES: Final = (".csv", ".json", ".stix", ".txt", ".gz", ".zip")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,39 +51,58 @@ class Added:
 def load_indicators(paths: Sequence[Path]) -> LoadedIndicators:
     """Read files and folders into one index.
 
-    Raises RefusedError for a path that is missing or cannot be read, a file over 512 MB, more than 2,000,000 entries,
-    or when more entries are faulty than are not.
+    Raises RefusedError for a path that is missing or cannot be read, a file that breaks off, more than 2,000,000
+    entries, or when more entries are faulty than are not.
     """
-    indicators: list[Indicator] = []
-    faults: list[Fault] = []
-    for path in _files(paths):
-        feed = read(path)
-        indicators += feed.indicators
-        faults += [Fault(f"{path.name}: {fault.where}", fault.why) for fault in feed.faults]
-        if len(indicators) > MAX_ENTRIES:
-            raise RefusedError(f"indicators: more than {MAX_ENTRIES:,} entries up to {path}. Leave some out.")
-    if len(faults) > len(indicators):
+    gathered = _Gathered()
+    index = IndicatorIndex(gathered.indicators(_files(paths)))
+    faults = gathered.faults
+    if gathered.bad > gathered.count:
         raise RefusedError(
-            f"indicators: {len(faults)} of {len(faults) + len(indicators)} entries are faulty, the first in "
+            f"indicators: {gathered.bad} of {gathered.bad + gathered.count} entries are faulty, the first in "
             f"{faults[0].where}: {faults[0].why}. Mend the files, or take them out of QORGAN_INDICATORS."
         )
-    index = IndicatorIndex(indicators)
     return LoadedIndicators(index, len(index), tuple(faults), index.revision)
 
 
-def read(path: Path) -> Feed:
-    """One file's indicators and faults. Raises RefusedError when it cannot be read."""
-    try:
-        if path.stat().st_size > MAX_FILE_BYTES:
-            raise RefusedError(f"indicators: {path} is larger than {MAX_FILE_BYTES >> 20} MB. Split it.")
-        with path.open("rb") as file:
-            head = file.read(64).removeprefix(b"\xef\xbb\xbf").lstrip()
-        if head[:1] in (b"{", b"["):
-            return stix.parse(path.read_bytes().removeprefix(b"\xef\xbb\xbf"), path.stem)
-        with path.open(encoding="utf-8", errors="replace", newline="") as lines:
-            return csv.parse(lines, path.stem)
-    except OSError as error:
-        raise RefusedError(f"indicators: {path} cannot be read ({error.strerror}).") from None
+class _Gathered:
+    """Entries of several files on their way into an index."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.bad = 0
+        self.faults: list[Fault] = []
+
+    def indicators(self, files: Iterable[Path]) -> Iterator[Indicator]:
+        """The indicators, counted; withdrawals of a file speak of what it does not hold."""
+        for path in files:
+            try:
+                for entry in read(path, _reading(path)):
+                    if isinstance(entry, Indicator):
+                        self.count += 1
+                        if self.count > MAX_ENTRIES:
+                            raise RefusedError(
+                                f"indicators: more than {MAX_ENTRIES:,} entries up to {path}. Leave some out."
+                            )
+                        yield entry
+                    elif isinstance(entry, Fault):
+                        self._take(path, entry)
+            except OSError as error:
+                raise RefusedError(f"indicators: {path} cannot be read ({error.strerror}).") from None
+
+    def _take(self, path: Path, fault: Fault) -> None:
+        if fault.kind == "end" and "limits." in fault.why:
+            raise RefusedError(f"indicators: {path}: {fault.why}. Split it.")
+        self.bad += fault.kind != "foreign"
+        if len(self.faults) < MAX_FAULTS:
+            self.faults.append(Fault(f"{path.name}: {fault.where}", fault.why, fault.kind))
+
+
+def _reading(path: Path) -> Reading:
+    """A file of our own: it may say whose its entries are; else they are the file's."""
+    limits = Limits(bytes=MAX_FILE_BYTES, entries=MAX_ENTRIES)
+    changed = int(path.stat().st_mtime * 1_000)
+    return Reading(source=path.stem[:80] or "file", own=True, first=True, at_ms=changed, limits=limits)
 
 
 def add(file: Path, settings: Settings, folder: Path | None = None) -> Added:
@@ -124,7 +148,7 @@ def _files(paths: Sequence[Path]) -> list[Path]:
     for path in paths:
         if path.is_dir():
             inside = (file for file in path.rglob("*") if file.suffix.lower() in SUFFIXES and file.is_file())
-            found += sorted(file for file in inside if not file.name.startswith("."))
+            found += sorted(file for file in inside if not file.name.startswith(".") and file.name not in ABOUT)
         elif path.exists():
             found.append(path)
         else:

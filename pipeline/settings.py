@@ -111,13 +111,14 @@ class Settings(BaseSettings):
         default=20, ge=1, description="or when its rules raise so often (one rule is off after 10)"
     )
     indicators: Annotated[tuple[Path, ...], NoDecode] = Field(
-        default=(), description="files or folders of indicators (STIX 2.1, CSV)"
+        default=(), description="files or folders of indicators (STIX 2.1, MISP, CSV, lists)"
     )
     lookback: Annotated[dict[str, int], NoDecode] = Field(
         default_factory=dict,
         description="days before its first sighting that a hunt still finds an indicator, by type, e.g. "
         "`domain=365 ipv4=60`; 0: everything. Else 30 for addresses, all for digests, 180 for most",
     )
+    feeds: Path | None = Field(default=None, description="file of the feeds of indicators that are polled (YAML)")
     correlation_entries: int = Field(
         default=500_000, ge=1_000, description="contributions that one correlation holds of one partition"
     )

@@ -1,26 +1,9 @@
-"""Feeds: bytes of one source become indicators and faults. Fetching them is the pipeline's business."""
+"""Feeds: bytes of one source become indicators, withdrawals and faults. Fetching them is the pipeline's business."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from detectors.ioc.feeds.entry import Entry, Fault, Revoked
+from detectors.ioc.feeds.reader import read
+from detectors.ioc.feeds.stix import Known
 
-from schemas.indicator import Indicator
-
-
-@dataclass(frozen=True, slots=True)
-class Fault:
-    """One entry that is no indicator: where it stands and why. Never holds the entry's value."""
-
-    where: str
-    why: str
-
-
-@dataclass(slots=True)
-class Feed:
-    """What one file of a feed gave."""
-
-    indicators: list[Indicator] = field(default_factory=list)
-    faults: list[Fault] = field(default_factory=list)
-
-
-__all__ = ["Fault", "Feed"]
+__all__ = ["Entry", "Fault", "Known", "Revoked", "read"]

@@ -1,102 +1,133 @@
-"""Indicators from CSV: a header, then a line each. `type` and `value` are required, the rest may be absent or empty.
+"""Indicators from CSV: a header and a line each, or a column map of the feed's owner.
 
-The separator is a comma, or a semicolon where the header has one (spreadsheets here write so). An indicator without
-an id gets one from type, value and source: the same line is the same indicator in every file.
+Without a map the columns bear our names, and `type` and `value` are required; with one they are found by name or, where
+there is no header, by number. An indicator without an id gets one from type, value and source: the same line is the
+same indicator in every file.
 """
 
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable
-from typing import Final
+from collections.abc import Iterator
+from typing import BinaryIO, Final, get_args
 
 from detectors.ioc import indicators
-from detectors.ioc.feeds import Fault, Feed
+from detectors.ioc.feeds import composite, made
+from detectors.ioc.feeds.entry import Entry, Fault
+from detectors.ioc.feeds.lines import lines
+from schemas.feed import Column, Reading
 from schemas.identity import long_hash
-from schemas.indicator import Indicator
 
-COLUMNS: Final = (
-    "type",
-    "value",
-    "id",
-    "title",
-    "level",
-    "confidence",
-    "valid_from",
-    "valid_until",
-    "source",
-    "tlp",
-    "tags",
-)
+COLUMNS: Final[tuple[str, ...]] = get_args(Column)
+SEPARATORS: Final = ",;\t|"
+_MAX_COLUMNS: Final = 200
+
+#: Columns, and where they stand in a line.
+Places = list[tuple[str, int]]
 
 
-def parse(lines: Iterable[str], source: str) -> Feed:
-    """Read a CSV. `source` is the origin where a line names none. A faulty line is a fault, never half read."""
-    feed = Feed()
-    given = iter(lines)
-    first = next(given, "").removeprefix("\ufeff")
-    separator = ";" if ";" in first and "," not in first else ","
-    names = [name.strip().lower() for name in _cells(first, separator) or ()]
-    fault = _header_fault(names)
-    if fault:
-        feed.faults.append(Fault("line 1", fault))
-        return feed
-    for number, line in enumerate(given, 2):
-        if not line.strip() or line.startswith("#"):
+def entries(stream: BinaryIO, reading: Reading) -> Iterator[Entry]:
+    """Read a CSV. A faulty line is a fault, never half read; a wrong header ends the reading."""
+    given = lines(stream, reading.limits.entry_bytes)
+    separator = reading.delimiter
+    places: Places | None = None
+    width = _MAX_COLUMNS
+    if any(isinstance(place, int) for place in reading.columns.values()):
+        places, separator = _numbered(reading), separator or ","
+    for number, line in given:
+        if line is None:
+            yield Fault(f"line {number}", f"longer than {reading.limits.entry_bytes:,} bytes (limits.entry_bytes)")
+            continue
+        if not line.strip("\x00 \t") or line.startswith("#"):
+            continue
+        if places is None:
+            separator = separator or max(SEPARATORS, key=line.count)
+            names = [name.strip().lower() for name in _cells(line, separator) or ()]
+            try:
+                places, width = _named(names, reading), len(names)
+            except ValueError as error:
+                yield Fault(f"line {number}", str(error), "end")
+                return
             continue
         try:
-            feed.indicators.append(_indicator(_row(line, separator, names), source))
+            yield from _line(_cells(line, separator), places, width, reading)
         except ValueError as error:
-            feed.faults.append(Fault(f"line {number}", str(error)))
-    return feed
+            yield Fault(f"line {number}", str(error))
+    if places is None:
+        yield Fault("line 1", f"there is no header; the columns are {', '.join(COLUMNS)}", "end")
 
 
-def _row(line: str, separator: str, names: list[str]) -> dict[str, str]:
-    cells = _cells(line, separator)
-    if cells is None or len(cells) > len(names):
-        raise ValueError(f"not {len(names)} cells")
-    return dict(zip(names, cells, strict=False))
+def headed(line: str) -> bool:
+    """Whether a line is a header of ours."""
+    names = {
+        name.strip(' "').lower() for name in line.replace(";", ",").replace("\t", ",").replace("|", ",").split(",")
+    }
+    return {"type", "value"} <= names or (bool(names & {"type", "value"}) and names <= set(COLUMNS))
 
 
 def _cells(line: str, separator: str) -> list[str] | None:
     """One line's cells. A line is read alone, so that one open quotation mark does not swallow all that follow."""
+    if '"' not in line:
+        return line.split(separator)
     try:
-        return next(csv.reader((line,), delimiter=separator, strict=True), None)
+        return next(csv.reader((line,), delimiter=separator, strict=True, skipinitialspace=True), None)
     except csv.Error:
         return None
 
 
-def _header_fault(names: list[str]) -> str:
+def _named(names: list[str], reading: Reading) -> Places:
+    """Where the columns stand by the header. Raises ValueError."""
+    if reading.columns:
+        wanted = {ours: str(theirs).strip().lower() for ours, theirs in reading.columns.items()}
+        missing = [theirs for theirs in wanted.values() if theirs not in names]
+        if missing:
+            raise ValueError(f"the header has no column {missing[0][:40]!r}, which the column map names")
+        return [(ours, names.index(theirs)) for ours, theirs in wanted.items()]
     if not any(names):
-        return f"there is no header; the columns are {', '.join(COLUMNS)}"
+        raise ValueError(f"there is no header; the columns are {', '.join(COLUMNS)}")
+    if "value" not in names or ("type" not in names and not reading.defaults.type):
+        raise ValueError(f"the columns type and value are required; there are {', '.join(COLUMNS)}")
     unknown = [name for name in names if name not in COLUMNS]
     if unknown:
-        return f"unknown columns {', '.join(repr(name[:40]) for name in unknown[:5])}; there are {', '.join(COLUMNS)}"
-    if "type" not in names or "value" not in names:
-        return "the columns type and value are required"
-    return "a column stands twice" if len(set(names)) < len(names) else ""
+        said = ", ".join(repr(name[:40]) for name in unknown[:5])
+        raise ValueError(f"unknown columns {said}; there are {', '.join(COLUMNS)}. A column map may name others")
+    if len(set(names)) < len(names):
+        raise ValueError("a column stands twice")
+    return [(name, place) for place, name in enumerate(names)]
 
 
-def _indicator(row: dict[str, str], source: str) -> Indicator:
+def _numbered(reading: Reading) -> Places:
+    return [(ours, int(theirs) - 1) for ours, theirs in reading.columns.items() if str(theirs).isdecimal()]
+
+
+def _line(cells: list[str] | None, places: Places, width: int, reading: Reading) -> Iterator[Entry]:
+    if cells is None or len(cells) > width:
+        raise ValueError(f"not {width} cells")
+
+    row = {column: cells[place].strip() for column, place in places if place < len(cells) and cells[place]}
     said = row.get
-    observable = indicators.normal(said("type", ""), said("value", ""))
-    origin = indicators.plain(said("source", "")) or source
-    since, until = indicators.moment(said("valid_from", "")), indicators.moment(said("valid_until", ""))
-    if since and until and until <= since:
-        raise ValueError("valid_until is not after valid_from")
-    tags = tuple(tag for part in said("tags", "").split(";") if (tag := indicators.plain(part)))
-    return indicators.sealed(
-        Indicator(
-            id=indicators.plain(said("id", "")) or long_hash("indicator", *observable, origin),
-            type=observable.type,
-            value=observable.value,
-            title=indicators.plain(said("title", "")) or f"{observable.type} {observable.value}",
-            level=indicators.level(said("level", "")),
-            confidence=indicators.confidence(said("confidence", "")),
-            valid_from=since,
-            valid_until=until,
-            source=origin,
-            tlp=indicators.tlp(said("tlp", "")),
-            tags=tags[: indicators.MAX_TAGS],
-        )
+    rows, remarks = composite.rows(said("type") or reading.defaults.type, said("value", ""))
+    first_seen = indicators.moment(said("first_seen", ""))
+    common = made.shared(
+        reading,
+        id=made.identifier(said("id", "")),
+        title=said("title", ""),
+        level=indicators.level(level) if (level := said("level")) else "",
+        confidence=indicators.confidence(confidence) if (confidence := said("confidence")) else None,
+        valid_from=indicators.moment(said("valid_from", "")),
+        valid_until=indicators.moment(said("valid_until", "")),
+        since=first_seen,
+        first_seen=first_seen,
+        tlp=indicators.tlp(tlp) if (tlp := said("tlp")) else "",
+        tags=_parts(said("tags", "")) + remarks,
+        phases=_parts(said("phases", "")),
+        source=said("source", ""),
     )
+    if not common.id:
+        parts = [part for row in rows for one in row for part in one]
+        common = common._replace(id=long_hash("indicator", *parts, common.source))
+    return made.of(common, rows)
+
+
+def _parts(text: str) -> tuple[str, ...]:
+    return tuple(part for part in text.replace(",", ";").split(";") if part.strip()) if text else ()
