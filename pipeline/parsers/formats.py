@@ -24,4 +24,8 @@ TEXT_SHAPES: Final = (
     Shape(syslog.SYSLOG, syslog.is_syslog, syslog.syslog, syslog.OBSERVABLES),
     Shape(auditd.AUDITD, auditd.is_auditd, auditd.auditd),
 )
-SHAPES: Final = {shape.format.name: shape for shape in (*JSON_SHAPES, *TEXT_SHAPES)}
+#: Read only where a topic names them.
+NAMED_SHAPES: Final = ()
+SHAPES: Final = {shape.format.name: shape for shape in (*JSON_SHAPES, *TEXT_SHAPES, *NAMED_SHAPES)}
+#: Format's name → where its observables stand. By the event's format, since a record may carry another's within.
+TABLES: Final = {name: shape.table for name, shape in SHAPES.items()}

@@ -22,7 +22,8 @@ from detectors.sigma.pipelines import MAX_BYTES as MAX_PIPELINE
 from detectors.sigma.pipelines import ours
 from detectors.sigma.pipelines import read as read_pipeline
 from pipeline.parsers.clock import DAY_MS
-from pipeline.parsers.formats import JSON_SHAPES, SHAPES, TEXT_SHAPES
+from pipeline.parsers.columns import columns, place
+from pipeline.parsers.formats import JSON_SHAPES, SHAPES, TABLES, TEXT_SHAPES
 from pipeline.parsers.shape import Shape, Topic, bound, source
 from pipeline.settings import Settings
 from schemas.dead_letter import DeadLetter
@@ -60,14 +61,13 @@ class Reader:
     """
 
     def __init__(self, settings: Settings, *, bare: bool = False) -> None:
-        try:
-            self._zone = ZoneInfo(settings.timezone)
-        except (OSError, ValueError, KeyError):
-            raise RefusedError(f"timezone: {settings.timezone!r} is no time zone (try Asia/Almaty).") from None
+        self._zone = _zone(settings.timezone)
         for entry in settings.topics:
             if entry.format != "detect" and entry.format not in SHAPES:
                 known = ", ".join(SHAPES)
                 raise RefusedError(f"topics: {entry.topic} names the format {entry.format!r}; there are {known}.")
+            if entry.timezone:
+                _zone(entry.timezone)
         self._settings = settings
         self._bare = bare
         self._mappings = {entry.mapping: mapping(entry.mapping) for entry in settings.topics if entry.mapping}
@@ -99,15 +99,26 @@ class Reader:
     def _topic(self, name: str) -> Topic:
         entry = self._settings.for_topic(name)
         known = Topic(
-            self._zone,
+            _zone(entry.timezone) if entry.timezone else self._zone,
             source(entry.product.lower(), entry.category.lower(), entry.service),
             int(entry.lateness * 1000),
             SHAPES.get(entry.format),
             self._mappings.get(entry.mapping),
             self._bare,
+            entry.fields,
+            entry.delimiter,
+            columns(entry.columns),
+            entry.observables == "text",
         )
         self._topics[name] = known
         return known
+
+
+def _zone(name: str) -> ZoneInfo:
+    try:
+        return ZoneInfo(name)
+    except (OSError, ValueError, KeyError):
+        raise RefusedError(f"timezone: {name!r} is no time zone (try Asia/Almaty).") from None
 
 
 def mapping(name: str) -> FieldMapping:
@@ -144,10 +155,15 @@ def _event(record: Record, topic: Topic) -> Event:
     raw = record.value
     if not raw:
         raise UnparsableError("empty")
-    shape, content = _content(raw, topic.shape)
+    if raw[0] == 0x7B:  # {
+        shape, content = _of_object(raw, topic)
+    else:
+        shape, content = _other(raw, topic)
     kafka_ms = record.timestamp
     event = shape.parse(content, raw, kafka_ms, topic)
     event.offset = record.offset
+    if topic.columns:
+        place(event, topic)
     if topic.bare:
         return event
     own_ms = event.time_ms
@@ -160,22 +176,20 @@ def _event(record: Record, topic: Topic) -> Event:
     else:
         event.time_ms = kafka_ms
         event.doubtful = True
-    event.observables = extract(event, shape.table)
+    event.observables = extract(event, TABLES[event.format.name])
     if len(raw) > LARGE:
         bound(event)
     return event
 
 
-def _content(raw: bytes, named: Shape | None) -> tuple[Shape, Any]:
-    """The record's object or text, decoded once, and its format. Raises UnparsableError."""
-    start = raw[0]
-    if start == 0x7B:  # {
-        doc = _object(raw)
-        for shape in JSON_SHAPES if named is None else (named,) if named in JSON_SHAPES else ():
-            if shape.sniff(doc):
-                return shape, doc
-        raise UnparsableError("format")
-    return _other(raw, named)
+def _of_object(raw: bytes, topic: Topic) -> tuple[Shape, Any]:
+    """A record's object, decoded once, and its format. Raises UnparsableError."""
+    doc = _object(raw)
+    named = topic.shape
+    for shape in JSON_SHAPES if named is None else (named,) if named.objects else ():
+        if shape.sniff(doc):
+            return shape, doc
+    raise UnparsableError("format")
 
 
 def _object(raw: bytes) -> Any:
@@ -216,22 +230,22 @@ def _deep(doc: dict[str, Any]) -> bool:
     return bool(level)
 
 
-def _other(raw: bytes, named: Shape | None) -> tuple[Shape, Any]:
+def _other(raw: bytes, topic: Topic) -> tuple[Shape, Any]:
     """What does not start with a brace: a text format, or an object behind a byte order mark or blanks."""
     bare = raw.removeprefix(b"\xef\xbb\xbf").strip(b" \t\r\n\0")
     if not bare:
         raise UnparsableError("empty")
     if len(raw) > MAX_BYTES:
         raise UnparsableError("size")
-    if bare[:1] == b"{":
-        return _content(bare, named)
-    if bare[:1] in (b"[", b'"'):
-        raise UnparsableError("shape")
-    head = bare[:HEAD].decode("utf-8", "replace")
-    for shape in TEXT_SHAPES if named is None else (named,) if named in TEXT_SHAPES else ():
+    if bare[0] == 0x7B:
+        return _of_object(bare, topic)
+    named = topic.shape
+    # Told by what is ASCII; to replace what is no UTF-8 costs, and garbage is not worth it.
+    head = bare[:HEAD].decode("latin-1")
+    for shape in TEXT_SHAPES if named is None else () if named.objects else (named,):
         if shape.sniff(head):
             return shape, bare.decode("utf-8", "replace")
-    raise UnparsableError("format")
+    raise UnparsableError("shape" if head[0] in '["' else "format")
 
 
 def _dead(record: Record, reason: str) -> DeadLetter:
