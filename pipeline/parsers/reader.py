@@ -24,6 +24,7 @@ from detectors.sigma.pipelines import read as read_pipeline
 from pipeline.parsers.clock import DAY_MS
 from pipeline.parsers.columns import columns, place
 from pipeline.parsers.formats import JSON_SHAPES, SHAPES, TABLES, TEXT_SHAPES
+from pipeline.parsers.objects import MAX_BYTES, read_object
 from pipeline.parsers.shape import Shape, Topic, bound, source
 from pipeline.settings import Settings
 from schemas.dead_letter import DeadLetter
@@ -36,14 +37,9 @@ from schemas.identity import short_hash
 OLDEST_MS: Final = 7 * DAY_MS
 NEWEST_MS: Final = 5 * 60_000
 
-#: Larger records are not read: four times what a topic takes, so only a broker set up by others sends them.
-MAX_BYTES: Final = 128 << 20
-#: Containers within containers; orjson takes 1,024, which is more than a recursive reader of the event survives.
-MAX_DEPTH: Final = 100
 LARGE: Final = 64 << 10
 #: What a text format is told by, bytes.
 HEAD: Final = 1_024
-_NESTING: Final = frozenset((dict, list))
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,50 +180,12 @@ def _event(record: Record, topic: Topic) -> Event:
 
 def _of_object(raw: bytes, topic: Topic) -> tuple[Shape, Any]:
     """A record's object, decoded once, and its format. Raises UnparsableError."""
-    doc = _object(raw)
+    doc = read_object(raw)
     named = topic.shape
     for shape in JSON_SHAPES if named is None else (named,) if named.objects else ():
         if shape.sniff(doc):
             return shape, doc
     raise UnparsableError("format")
-
-
-def _object(raw: bytes) -> Any:
-    if len(raw) > MAX_BYTES:
-        raise UnparsableError("size")
-    try:
-        doc = orjson.loads(raw)
-    except orjson.JSONDecodeError as error:
-        raise UnparsableError(_reason(error.msg)) from None
-    # A document that nests so deep holds as many opening marks; few others do, and to walk each would cost more.
-    if _held(raw, b"{") + _held(raw, b"[") > MAX_DEPTH and _deep(doc):
-        raise UnparsableError("depth")
-    return doc
-
-
-def _held(raw: bytes, mark: bytes) -> int:
-    """How often a byte is in a record. `bytes.count` looks at one byte after the other and takes four times as long."""
-    return len(raw) - len(raw.replace(mark, b""))
-
-
-def _reason(message: str) -> str:
-    if "UTF-8" in message or "surrogate" in message:
-        return "encoding"
-    return "depth" if "depth" in message else "json"
-
-
-def _deep(doc: dict[str, Any]) -> bool:
-    """Whether containers stand in containers more than MAX_DEPTH times."""
-    level: list[Any] = [value for value in doc.values() if type(value) in _NESTING]
-    for _ in range(MAX_DEPTH):
-        if not level:
-            return False
-        inner: list[Any] = []
-        for outer in level:
-            values = outer.values() if type(outer) is dict else outer
-            inner += [value for value in values if type(value) in _NESTING]
-        level = inner
-    return bool(level)
 
 
 def _other(raw: bytes, topic: Topic) -> tuple[Shape, Any]:

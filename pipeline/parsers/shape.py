@@ -62,8 +62,6 @@ class Shape(NamedTuple):
     """(object or text, raw, Kafka's time in ms or less than 0, topic) → event."""
     table: Rows = ()
     """Where its observables stand, beside those of the columns."""
-    named: bool = False
-    """Read only where a topic names it: its records do not tell what they are."""
 
     @property
     def objects(self) -> bool:

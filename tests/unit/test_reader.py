@@ -9,7 +9,7 @@ import pytest
 
 from pipeline.parsers import Reader
 from pipeline.parsers.formats import JSON_SHAPES, SHAPES
-from pipeline.parsers.reader import MAX_DEPTH
+from pipeline.parsers.objects import MAX_DEPTH
 from pipeline.parsers.shape import MAX_WORD
 from pipeline.settings import Settings, TopicSettings
 from schemas.dead_letter import REASONS
