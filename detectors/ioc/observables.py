@@ -28,6 +28,8 @@ from schemas.event import Event, Observable
 #: Bounds on what one record may yield and cost: a record of 20 MB is read like any other.
 MAX_OBSERVABLES = 64
 MAX_TEXT = 65_536
+#: A name with a blank or a dot too many around it; longer texts name no host.
+MAX_HOST = 1_024
 
 _URLS = re.compile(r"(?:https?|ftp|hxxps?)://[^\s\"'<>`{}|\\^,;)\]]{3,2048}", re.IGNORECASE)
 
@@ -37,18 +39,24 @@ Take = Callable[[str, set[Observable]], None]
 
 def take_address(text: str, found: set[Observable]) -> None:
     """An address, unless it is loopback, unspecified or broadcast."""
-    known = address(text)
-    if known is not None and _names_someone(known):
+    known = _someone(text, False) if len(text) <= MAX_HOST else None
+    if known is not None:
         found.add(known)
 
 
 def take_host(text: str, found: set[Observable]) -> None:
     """A field that holds an address or a name."""
-    known = address(text)
-    if known is None:
-        known = domain(text)
-    if known is not None and _names_someone(known):
+    known = _someone(text, True) if len(text) <= MAX_HOST else None
+    if known is not None:
         found.add(known)
+
+
+@lru_cache(maxsize=32_768)  # the same parties speak all day: one look instead of three
+def _someone(text: str, named: bool) -> Observable | None:
+    known = address(text)
+    if known is None and named:
+        known = domain(text)
+    return known if known is not None and _names_someone(known) else None
 
 
 def take_url(text: str, found: set[Observable]) -> None:
@@ -190,8 +198,8 @@ def _columns(event: Event, found: set[Observable]) -> None:
 
 def _take(value: Any, take: Take | Table, found: set[Observable]) -> None:
     if type(value) is str:
-        if callable(take):
-            take(value, found)
+        if type(take) is not dict:
+            take(value, found)  # type: ignore[operator] # all tables are plain dicts
     elif isinstance(value, list):
         for item in value[:MAX_OBSERVABLES]:
             if not isinstance(item, list):

@@ -64,11 +64,9 @@ def access(text: str, raw: bytes, _near: int, topic: Topic, server: str = "") ->
         fields["cs-uri-query"] = target
         fields["cs-uri-stem"] = target.partition("?")[0]
         fields["cs-version"] = version
-    user = user.strip('"')
-    said = (("cs-host", host), ("cs-username", user), ("sc-bytes", size), ("cs-referer", referer))
-    for name, value in (*said, ("cs-user-agent", agent), ("rest", rest.strip())):
-        if value and value != "-":
-            fields[name] = value
+    said = {"cs-host": host, "cs-username": user.strip('"'), "sc-bytes": size, "cs-referer": referer}
+    said |= {"cs-user-agent": agent, "rest": rest.strip()}
+    fields |= {name: value for name, value in said.items() if value and value != "-"}
     told = topic.source
     known = source(told.product, told.category or "webserver", told.service or server or "access")
     src = _SRC_IP(fields.get)

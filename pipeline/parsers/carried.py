@@ -14,7 +14,7 @@ from pipeline.parsers.logfmt import is_device, logfmt
 from pipeline.parsers.objects import read_object
 from pipeline.parsers.shape import Topic
 from schemas.errors import UnparsableError
-from schemas.event import NOWHERE, Event
+from schemas.event import Event
 
 #: Programs whose messages may be lines of an access log.
 _WEB: Final = {"nginx": "nginx", "httpd": "apache", "apache": "apache", "apache2": "apache", "access": ""}
@@ -34,7 +34,7 @@ def carried(program: str, message: str, raw: bytes, near_ms: int, topic: Topic) 
         if is_leef(message):
             return leef(message, raw, near_ms, topic)
         if message.startswith(("{", "@cee:")):
-            return _object(program, message.removeprefix("@cee:").lstrip(), raw, near_ms, topic)
+            return _object(message.removeprefix("@cee:").lstrip(), raw, near_ms, topic)
         if program in _WEB and is_access(message):
             return access(message, raw, near_ms, topic, _WEB[program])
         if is_device(message):
@@ -44,7 +44,7 @@ def carried(program: str, message: str, raw: bytes, near_ms: int, topic: Topic) 
     return None
 
 
-def _object(program: str, text: str, raw: bytes, near_ms: int, topic: Topic) -> Event | None:
+def _object(text: str, raw: bytes, near_ms: int, topic: Topic) -> Event | None:
     from pipeline.parsers.formats import JSON_SHAPES  # here, since syslog stands in that table
 
     if not text.startswith("{"):
@@ -52,6 +52,5 @@ def _object(program: str, text: str, raw: bytes, near_ms: int, topic: Topic) -> 
     doc = read_object(text.encode())
     for shape in JSON_SHAPES:
         if shape.sniff(doc):
-            event = shape.parse(doc, raw, near_ms, topic)
-            return None if event.source == NOWHERE and not program else event
+            return shape.parse(doc, raw, near_ms, topic)
     return None

@@ -9,13 +9,14 @@ under its label (`cs1Label=Rule Name cs1=…` → `RuleName`). Source: ArcSight 
 from __future__ import annotations
 
 import re
+from itertools import islice
 from typing import Any, Final
 
 from detectors.ioc.observables import Rows, take_agent, take_hash, take_host, take_path, take_url
 from detectors.sigma.pipelines import ours
 from pipeline.parsers.clock import moment
 from pipeline.parsers.devices import device_source
-from pipeline.parsers.shape import Topic, address_of, first_of
+from pipeline.parsers.shape import Topic, ip
 from schemas.errors import UnparsableError
 from schemas.event import Event, Format
 
@@ -35,8 +36,9 @@ OBSERVABLES: Final[Rows] = (
     ("destinationTranslatedAddress", take_host),
 )
 
-_KEY = re.compile(r"\s([\w.-]{1,255}(?:\[\d{1,5}\])?)=", re.ASCII)
-_BAR = re.compile(r"(?<!\\)((?:\\\\)*)\|")
+_KEY = re.compile(r" ([A-Za-z0-9_.\[\]-]+)=")
+_BLANKS = re.compile(r"[\t\r\n]+(?=[A-Za-z0-9_.\[\]-]+=)")
+_BAR = re.compile(r"[^\\|]*(?:\\.[^\\|]*)*\|", re.DOTALL)
 _ESCAPE = re.compile(r"\\(.?)", re.DOTALL)
 _PLAIN: Final = {"\\": "\\", "=": "=", "n": "\n", "r": "\r", "|": "|"}
 LABELS: Final = frozenset(
@@ -46,13 +48,6 @@ LABELS: Final = frozenset(
     for number in range(1, most + 1)
 )  # fmt: skip
 
-_HOST = first_of("dvchost", "deviceHostName")
-_USER = first_of("suser", "duser")
-_SRC_IP = address_of("src", "SourceIPv6Address")
-_DST_IP = address_of("dst", "DestinationIPv6Address")
-_PROCESS = first_of("sproc", "dproc", "deviceProcessName")
-_DOMAIN = first_of("destinationDnsDomain", "dhost")
-
 
 def is_cef(text: str) -> bool:
     """It says so."""
@@ -61,14 +56,13 @@ def is_cef(text: str) -> bool:
 
 def cef(text: str, raw: bytes, _near: int, topic: Topic) -> Event:
     """One record without its syslog header. Raises UnparsableError("shape") where the header is cut."""
-    fields: dict[str, Any]
+    head = text.split("|", 7)
     if "\\" in text:
         form = CEF_ESCAPED
-        head, fields = _unescaped(text)
+        head, fields = _unescaped(text, head)
     else:
         form = CEF
-        *head, extension = text.split("|", 7) if text.count("|") > 6 else (*text.split("|"), "")
-        fields = pairs(extension)
+        fields = pairs(head.pop()) if len(head) == 8 else {}
     if len(head) != 7:
         raise UnparsableError("shape")
     _, vendor, product, version, number, name, severity = head
@@ -86,6 +80,7 @@ def cef(text: str, raw: bytes, _near: int, topic: Topic) -> Event:
     known = device_source(vendor, product, f"{get('cat', '')} {name} {number}", topic.source)
     if topic.bare:
         return Event(0, raw, form, known, fields, 0, 0)
+    # All values are texts, so what the tables of other formats see to need not be seen to.
     return Event(
         0,
         raw,
@@ -96,49 +91,53 @@ def cef(text: str, raw: bytes, _near: int, topic: Topic) -> Event:
         moment(get("rt") or get("end") or get("start"), topic.zone),
         False,
         False,
-        _HOST(get),
-        _USER(get),
-        _SRC_IP(get),
-        _DST_IP(get),
-        _PROCESS(get),
+        get("dvchost") or get("deviceHostName") or "",
+        get("suser") or get("duser") or "",
+        ip(get("src") or get("SourceIPv6Address") or ""),
+        ip(get("dst") or get("DestinationIPv6Address") or ""),
+        get("sproc") or get("dproc") or get("deviceProcessName") or "",
         "",
-        _DOMAIN(get),
+        get("destinationDnsDomain") or get("dhost") or "",
     )
 
 
 def pairs(extension: str) -> dict[str, Any]:
     """`key=value key=value`, values with blanks in them; the first of a key counts."""
+    if "\t" in extension or "\n" in extension:  # between pairs, where they should not be
+        extension = _BLANKS.sub(" ", extension)
     parts = _KEY.split(f" {extension}")
     if "  " in extension:
         parts = [part.strip() for part in parts]
     return dict(zip(parts[-2:0:-2], parts[:1:-2], strict=True))
 
 
-def _unescaped(text: str) -> tuple[list[str], dict[str, Any]]:
+def _unescaped(text: str, head: list[str]) -> tuple[list[str], dict[str, Any]]:
     """The header's seven parts and the fields, escapes undone; the number of those that are none is a field."""
-    head, at = [], 0
-    for bar in _BAR.finditer(text):
-        head.append(text[at : bar.end() - 1])
-        at = bar.end()
-        if len(head) == 7:
-            break
-    else:
-        head.append(text[at:])
-        at = len(text)
-    fields = pairs(text[at:])
-    broken = 0
-
-    def plain(found: re.Match[str]) -> str:
-        nonlocal broken
-        said = _PLAIN.get(found[1])
-        if said is None:
-            broken += 1
-        return found[0] if said is None else said
-
-    head = [_ESCAPE.sub(plain, part) if "\\" in part else part for part in head]
-    for name, value in fields.items():
-        if "\\" in value:
-            fields[name] = _ESCAPE.sub(plain, value)
-    if broken:
-        fields["brokenEscapes"] = broken
+    if any("\\" in part for part in head[:7]):
+        head = _split(text)
+    fields = pairs(head.pop()) if len(head) == 8 else {}
+    head = [_plain(part, fields) if "\\" in part else part for part in head]
+    for name in [name for name, value in fields.items() if "\\" in value]:
+        fields[name] = _plain(fields[name], fields)
     return head, fields
+
+
+def _plain(value: str, fields: dict[str, Any]) -> str:
+    """A value without its escapes; those that are none stay, and are counted in the fields."""
+    if "\\\\" not in value:  # no backslash is escaped, so the others can be undone one after the other
+        said = value.replace("\\=", "=").replace("\\|", "|").replace("\\n", "\n").replace("\\r", "\r")
+        if "\\" not in said:
+            return said
+    broken = sum(found not in _PLAIN for found in _ESCAPE.findall(value))
+    if broken:
+        fields["brokenEscapes"] = fields.get("brokenEscapes", 0) + broken
+    return _ESCAPE.sub(lambda found: _PLAIN.get(found[1], found[0]), value)
+
+
+def _split(text: str) -> list[str]:
+    """At the header's bars that are not escaped, seven of them at most."""
+    parts, at = [], 0
+    for bar in islice(_BAR.finditer(text), 7):
+        parts.append(text[at : bar.end() - 1])
+        at = bar.end()
+    return [*parts, text[at:]]

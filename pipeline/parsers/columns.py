@@ -5,7 +5,7 @@ Applied to whatever a format's parser has found, so that it completes a known fo
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable
 
 from detectors.ioc.observables import address
 from pipeline.parsers.clock import moment
@@ -17,9 +17,9 @@ _SOURCE = ("product", "category", "service")
 _ADDRESSES = ("src_ip", "dst_ip")
 
 
-def columns(said: Mapping[str, str]) -> Columns:
-    """Settings as paths: `{"host": "device.name"}` → `(("host", ("device", "name")),)`."""
-    return tuple((name, tuple(path.split("."))) for name, path in sorted(said.items()))
+def columns(said: Iterable[tuple[str, str]]) -> Columns:
+    """Settings as paths: `("host", "device.name")` → `(("host", ("device", "name")),)`."""
+    return tuple((name, tuple(path.split("."))) for name, path in sorted(said))
 
 
 def place(event: Event, topic: Topic) -> None:

@@ -21,9 +21,15 @@ class Device(NamedTuple):
     source: tuple[str, str, str]
 
 
+def _device(line: str) -> Device:
+    vendor, product, kind, told = line.split("|")
+    system, category, service = told.split("/")
+    return Device(vendor, product, kind, (system, category, service))
+
+
 #: The first line that fits counts, so a vendor's special kinds stand before what else it sends.
 DEVICES: Final = tuple(
-    Device(*line.split("|")[:3], tuple(line.split("|")[3].split("/")))  # type: ignore[arg-type] # three words each
+    _device(line)
     for line in (
         "fortinet|fortigate|traffic|fortigate/firewall/traffic",
         "fortinet|fortigate|webfilter|fortigate/proxy/webfilter",

@@ -1,4 +1,4 @@
-"""QRadar's Log Event Extended Format, 1.0 and 2.0, alone or in syslog: `LEEF:2.0|vendor|product|version|id|^|key=value`.
+"""QRadar's Log Event Extended Format, 1 and 2, alone or in syslog: `LEEF:2.0|vendor|product|version|id|^|key=value`.
 
 Version 1 separates by tabs, version 2 by the character that the header names, itself or as `x5E` / `0x5E`; records
 that are separated by blanks against the rule are read like CEF. The format of `devTime` stands in `devTimeFormat` in

@@ -103,7 +103,7 @@ class Reader:
             self._bare,
             entry.fields,
             entry.delimiter,
-            columns(entry.columns),
+            columns(entry.columns.items()),
             entry.observables == "text",
         )
         self._topics[name] = known

@@ -95,12 +95,15 @@ def address_of(*names: str) -> Column:
 
     def column(get: Get) -> str:
         value = said(get)
-        if not value:
-            return ""
-        found = address(value)
-        return found.value if found is not None else ""
+        return ip(value) if value else ""
 
     return column
+
+
+def ip(text: str) -> str:
+    """An IP address, normalised, or nothing."""
+    known = address(text)
+    return known.value if known is not None else ""
 
 
 def word(value: Any) -> str:

@@ -11,6 +11,7 @@ from typing import Any, Final
 from detectors.ioc.observables import (
     DIGESTS,
     Rows,
+    Table,
     take_address,
     take_agent,
     take_certificate,
@@ -28,13 +29,13 @@ from schemas.event import Event, Format
 
 EVE = Format("eve", "json", frozenset({"c-uri"}))
 
-_HANDSHAKE: Final = {
+_HANDSHAKE: Final[Table] = {
     "sni": take_host,
     "ja3": {"hash": take_ja3},
     "ja3s": {"hash": take_ja3},
     "ja4": take_ja4,
 }
-_FILE: Final = {"filename": take_path, **DIGESTS}
+_FILE: Final[Table] = {"filename": take_path, **DIGESTS}
 
 OBSERVABLES: Final[Rows] = (
     ("query", take_host),

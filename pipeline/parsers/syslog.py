@@ -14,11 +14,12 @@ from typing import Any, Final
 from detectors.ioc.observables import Rows, take_urls_inside
 from pipeline.parsers.auditd import audit_event, is_audit
 from pipeline.parsers.carried import carried
+from pipeline.parsers.cisco import device
 from pipeline.parsers.clock import MONTHS, dated, moment, without_year
 from pipeline.parsers.linux import PROGRAMS, SERVICES
-from pipeline.parsers.shape import Topic, source
+from pipeline.parsers.shape import Topic, ip, source
 from schemas.errors import UnparsableError
-from schemas.event import Event, Format, Source
+from schemas.event import NOWHERE, Event, Format, Source
 
 SYSLOG = Format("syslog", "text")
 #: Structured data with escapes: its values do not stand in the bytes.
@@ -27,7 +28,9 @@ SYSLOG_ESCAPED = Format("syslog", "opaque")
 OBSERVABLES: Final[Rows] = (("message", take_urls_inside),)
 
 _PROGRAM_PID = r"([^\s:\[]{1,64})(?:\[([^\]\s]{0,32})\])?:(?: |\Z)"
-_USUAL = re.compile(rf"(?:<(\d{{1,3}})>)?([A-Z][a-z]{{2}} [ \d]\d \d\d:\d\d:\d\d) ([^\s:\[%]+) {_PROGRAM_PID}")
+_USUAL = re.compile(
+    r"(?:<(\d{1,3})>)?([A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d) ([^\s:\[%]+) " + rf"(?:(?=CEF:|LEEF:)|{_PROGRAM_PID})"
+)
 _RFC5424 = re.compile(r"<(\d{1,3})>\d{1,2} (\S+) (\S+) (\S+) (\S+) (\S+)(?: |\Z)")
 _COUNTED = re.compile(r"\d{1,8} (?=<\d)")
 _PRIORITY = re.compile(r"<(\d{1,3})>")
@@ -45,6 +48,7 @@ _ELEMENT = re.compile(rf'\[([^\s\]="]{{1,64}})((?: [^\s\]="]{{1,64}}="{_VALUE}")
 _PARAM = re.compile(rf' ([^\s\]="]{{1,64}})="({_VALUE})"', re.DOTALL)
 _ESCAPE = re.compile(r'\\(["\\\]])')
 
+_SENSORS: Final = frozenset({"suricata", "zeek"})
 _AUTH: Final = (4, 10)
 _CRON: Final = 9
 
@@ -64,7 +68,9 @@ def syslog(text: str, raw: bytes, near_ms: int, topic: Topic) -> Event:
     if found is not None:
         priority, stamp, host, program, pid = found.groups()
         own = without_year(stamp, near_ms, topic.zone)
-        return _event(raw, SYSLOG, priority, own, host, program, pid or "", text[found.end() :], {}, near_ms, topic)
+        return _event(
+            raw, SYSLOG, priority, own, host, program or "", pid or "", text[found.end() :], {}, near_ms, topic
+        )
     if text[0] != "<" and (counted := _COUNTED.match(text)) is not None:
         return syslog(text[counted.end() :], raw, near_ms, topic)
     found = _RFC5424.match(text)
@@ -158,10 +164,10 @@ def _event(
         return audit_event(message, raw, own_ms, host, topic)
     inside = carried(program, message, raw, near_ms, topic)
     if inside is not None:
-        inside.time_ms = inside.time_ms or own_ms
-        inside.host = inside.host or host
-        return inside
+        return _framed(inside, own_ms, host, program, priority, topic)
     fields["message"] = message
+    if message[:1] == "%" and (known := device(message, fields)) is not None:
+        return _of_device(raw, known, host, program, fields, own_ms, topic)
     if host:
         fields["hostname"] = host
     if program:
@@ -173,6 +179,32 @@ def _event(
     reader = PROGRAMS.get(known.service)
     if reader is not None:
         reader(message, event)
+    return event
+
+
+def _framed(inside: Event, own_ms: int, host: str, program: str, priority: str | None, topic: Topic) -> Event:
+    """What a line carried, completed by the line: its time and host; a sensor's name is no party of what it saw."""
+    inside.time_ms = inside.time_ms or own_ms
+    if inside.source.product not in _SENSORS:
+        inside.host = inside.host or host
+    if inside.source == NOWHERE:
+        inside.source = _source(program, int(priority) >> 3 if priority else -1, topic.source)
+        inside.process = inside.process or program
+    return inside
+
+
+def _of_device(
+    raw: bytes, known: Source, host: str, program: str, fields: dict[str, Any], own_ms: int, topic: Topic
+) -> Event:
+    """A device's message; a number where a program's name would be is the message's own."""
+    if program:
+        fields["sequence" if program.isdigit() else "program"] = program
+    if host:
+        fields["hostname"] = host
+    get = fields.get
+    told = topic.source
+    event = Event(0, raw, SYSLOG, told if told.product else known, fields, 0, own_ms, host=host)
+    event.user, event.src_ip, event.dst_ip = get("user", ""), ip(get("src_ip", "")), ip(get("dst_ip", ""))
     return event
 
 

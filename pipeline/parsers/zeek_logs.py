@@ -42,18 +42,24 @@ SCHEMAS: Final[dict[str, tuple[tuple[str, ...], ...]]] = {
             "client_cert_chain_fuids subject issuer client_subject client_issuer",
         ),
         "x509": (
-            "ts fingerprint certificate.version certificate.serial certificate.subject certificate.issuer "
-            "certificate.not_valid_before certificate.not_valid_after certificate.key_alg certificate.sig_alg "
-            "certificate.key_type certificate.key_length certificate.exponent certificate.curve san.dns san.uri "
-            "san.email san.ip basic_constraints.ca basic_constraints.path_len host_cert client_cert",
+            (
+                "ts fingerprint certificate.version certificate.serial certificate.subject certificate.issuer "
+                "certificate.not_valid_before certificate.not_valid_after certificate.key_alg certificate.sig_alg "
+                "certificate.key_type certificate.key_length certificate.exponent certificate.curve san.dns san.uri "
+                "san.email san.ip basic_constraints.ca basic_constraints.path_len host_cert client_cert"
+            ),
         ),
         "files": (
-            "ts fuid uid id.orig_h id.orig_p id.resp_h id.resp_p source depth analyzers mime_type filename duration "
-            "local_orig is_orig seen_bytes total_bytes missing_bytes overflow_bytes timedout parent_fuid md5 sha1 "
-            "sha256 extracted extracted_cutoff extracted_size",
-            "ts fuid tx_hosts rx_hosts conn_uids source depth analyzers mime_type filename duration local_orig is_orig "
-            "seen_bytes total_bytes missing_bytes overflow_bytes timedout parent_fuid md5 sha1 sha256 extracted "
-            "extracted_cutoff extracted_size",
+            (
+                "ts fuid uid id.orig_h id.orig_p id.resp_h id.resp_p source depth analyzers mime_type filename "
+                "duration local_orig is_orig seen_bytes total_bytes missing_bytes overflow_bytes timedout parent_fuid "
+                "md5 sha1 sha256 extracted extracted_cutoff extracted_size"
+            ),
+            (
+                "ts fuid tx_hosts rx_hosts conn_uids source depth analyzers mime_type filename duration local_orig "
+                "is_orig seen_bytes total_bytes missing_bytes overflow_bytes timedout parent_fuid md5 sha1 sha256 "
+                "extracted extracted_cutoff extracted_size"
+            ),
         ),
         "smtp": (
             _ENDS + "trans_depth helo mailfrom rcptto date from to cc reply_to msg_id in_reply_to subject "
@@ -92,16 +98,22 @@ SCHEMAS: Final[dict[str, tuple[tuple[str, ...], ...]]] = {
         ),
         "weird": (_ENDS + "name addl notice peer source",),
         "pe": (
-            "ts id machine compile_ts os subsystem is_exe is_64bit uses_aslr uses_dep uses_code_integrity uses_seh "
-            "has_import_table has_export_table has_cert_table has_debug_data section_names",
+            (
+                "ts id machine compile_ts os subsystem is_exe is_64bit uses_aslr uses_dep uses_code_integrity uses_seh "
+                "has_import_table has_export_table has_cert_table has_debug_data section_names"
+            ),
         ),
         "dhcp": (
-            "ts uids client_addr server_addr mac host_name client_fqdn domain requested_addr assigned_addr lease_time "
-            "client_message server_message msg_types duration",
+            (
+                "ts uids client_addr server_addr mac host_name client_fqdn domain requested_addr assigned_addr "
+                "lease_time client_message server_message msg_types duration"
+            ),
         ),
         "software": (
-            "ts host host_p software_type name version.major version.minor version.minor2 version.minor3 "
-            "version.addl unparsed_version",
+            (
+                "ts host host_p software_type name version.major version.minor version.minor2 version.minor3 "
+                "version.addl unparsed_version"
+            ),
         ),
         "intel": (
             _ENDS + "seen.indicator seen.indicator_type seen.where seen.node matched sources fuid file_mime_type "
@@ -110,30 +122,35 @@ SCHEMAS: Final[dict[str, tuple[tuple[str, ...], ...]]] = {
     }.items()
 }
 
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
 #: Seconds since 1970, or a span in seconds.
-DOUBLES: Final = frozenset(
+DOUBLES: Final = _words(
     "ts duration rtt lease_time suppress_for from till compile_ts certificate.not_valid_before "
     "certificate.not_valid_after times.modified times.accessed times.created times.changed "
-    "remote_location.latitude remote_location.longitude".split()
+    "remote_location.latitude remote_location.longitude"
 )
-COUNTS: Final = frozenset(
+COUNTS: Final = _words(
     "id.orig_p id.resp_p orig_bytes resp_bytes missed_bytes orig_pkts orig_ip_bytes resp_pkts resp_ip_bytes ip_proto "
     "trans_id qclass qtype rcode Z opcode trans_depth request_body_len response_body_len status_code info_code "
     "certificate.version certificate.key_length basic_constraints.path_len depth seen_bytes total_bytes "
     "missing_bytes overflow_bytes extracted_size auth_attempts size desktop_width desktop_height cert_count file_size "
-    "reply_code data_channel.resp_p p n host_p version.major version.minor version.minor2 version.minor3".split()
+    "reply_code data_channel.resp_p p n host_p version.major version.minor version.minor2 version.minor3"
 )
-BOOLS: Final = frozenset(
+BOOLS: Final = _words(
     "local_orig local_resp AA TC RD RA rejected resumed established sni_matches_cert basic_constraints.ca host_cert "
     "client_cert is_orig timedout extracted_cutoff tls auth_success success forwardable renewable cert_permanent "
     "data_channel.passive notice is_exe is_64bit uses_aslr uses_dep uses_code_integrity uses_seh has_import_table "
-    "has_export_table has_cert_table has_debug_data".split()
+    "has_export_table has_cert_table has_debug_data"
 )
-LISTS: Final = frozenset(
+LISTS: Final = _words(
     "tunnel_parents answers TTLs tags proxied orig_fuids orig_filenames orig_mime_types resp_fuids resp_filenames "
     "resp_mime_types cert_chain_fps client_cert_chain_fps cert_chain_fuids client_cert_chain_fuids san.dns san.uri "
     "san.email san.ip analyzers tx_hosts rx_hosts conn_uids rcptto to cc path fuids client_channels actions "
-    "email_dest section_names uids msg_types sources matched".split()
+    "email_dest section_names uids msg_types sources matched"
 )
 #: Lists in one log and texts in others.
 LISTS_OF_SMTP: Final = frozenset({"path"})
