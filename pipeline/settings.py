@@ -62,6 +62,11 @@ class TopicSettings(BaseModel):
         default="fields", description="`text`: indicators are looked for in the record's whole text too"
     )
 
+    @property
+    def headed(self) -> bool:
+        """Whether the first line of a file of such records names the values of the others."""
+        return self.format == "csv" and not self.fields
+
     @field_validator("fields", mode="before")
     @classmethod
     def _names(cls, value: Any) -> Any:

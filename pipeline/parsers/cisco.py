@@ -22,7 +22,9 @@ _ENDS: Final = (
     re.compile(rf"\b(?:tcp|udp|icmp|igmp|[0-9]+) {_END} -> {_END}"),
 )
 _ACTION = re.compile(r"\b(Deny|Built|Teardown|denied|permitted|dropped)\b")
-_USER = re.compile(r"\buser(?:name)?(?: ?[=:] ?| )['\"\[]?([^\s'\"\],:]{1,128})", re.IGNORECASE)
+_USER = re.compile(
+    r"\buser(?:name)?(?: ?[=:] ?['\"\[]?| ['\"])([^\s'\"\],:]{1,128})|\bconsole by (\S{1,128}) on ", re.IGNORECASE
+)
 _LOOKED: Final = 1_024
 
 _FIREWALLS: Final = frozenset({"ASA", "PIX", "FTD", "FWSM"})
@@ -75,4 +77,4 @@ def _ends(text: str, fields: dict[str, Any]) -> None:
                 break
     user = _USER.search(text)
     if user is not None:
-        fields["user"] = user[1]
+        fields["user"] = user[1] or user[2]
