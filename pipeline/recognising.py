@@ -73,7 +73,7 @@ def recognise(
         unread = Seen()
         left, near = most, near_ms(name)
         for lines in recordings.read(name, headed=headed):
-            some = recordings.Lines(*(list(islice(part, left)) for part in lines))
+            some = recordings.Lines(lines.numbers[:left], lines.values[:left])
             reading = read(reader, topic, some, near)
             for event in reading.events:
                 seen.setdefault(event.format.name, Seen()).add(event)
@@ -120,7 +120,7 @@ def advice(form: str, seen: Seen) -> Iterator[str]:
         yield f"{seen.nowhere} records tell no log source: set product, category, service"
     if seen.doubtful * 2 > seen.records and seen.sample is not None:
         found = next(_times(seen.sample.fields), "")
-        yield f'no time is found: set columns = {{"time": "{found or "PATH"}"}}'
+        yield f'no time is found within 7 days of the record\'s: is it in columns = {{"time": "{found or "PATH"}"}}?'
     if form in ("json", "csv", "logfmt", "gelf") and not seen.columns:
         yield "no column is found: set columns (host, user, src_ip, …) to the paths of their fields"
     if not seen.observables and form in ("json", "csv", "logfmt", "gelf", "syslog", "access"):

@@ -116,10 +116,9 @@ def _unescaped(text: str, head: list[str]) -> tuple[list[str], dict[str, Any]]:
     if any("\\" in part for part in head[:7]):
         head = _split(text)
     fields = pairs(head.pop()) if len(head) == 8 else {}
-    head = [_plain(part, fields) if "\\" in part else part for part in head]
     for name in [name for name, value in fields.items() if "\\" in value]:
         fields[name] = _plain(fields[name], fields)
-    return head, fields
+    return [_plain(part, fields) if "\\" in part else part for part in head], fields
 
 
 def _plain(value: str, fields: dict[str, Any]) -> str:

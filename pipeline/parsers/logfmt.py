@@ -31,7 +31,7 @@ OBSERVABLES: Final[Rows] = (
     *DIGESTS.items(),
 )
 
-_PAIR = re.compile(r'([\w.-]{1,128})=(?:"([^"\\]*(?:\\.[^"\\]*)*)"|(\S*))', re.ASCII | re.DOTALL)
+_PAIR = re.compile(r'(?<![\w.-])([\w.-]{1,128})=(?:"([^"\\]*(?:\\.[^"\\]*)*)"|(\S*))', re.ASCII | re.DOTALL)
 _FIRST = re.compile(r"[A-Za-z_][\w.-]{0,127}=", re.ASCII)
 _ESCAPE = re.compile(r'\\(["\\])')
 

@@ -149,10 +149,10 @@ BOOLS: Final = _words(
 LISTS: Final = _words(
     "tunnel_parents answers TTLs tags proxied orig_fuids orig_filenames orig_mime_types resp_fuids resp_filenames "
     "resp_mime_types cert_chain_fps client_cert_chain_fps cert_chain_fuids client_cert_chain_fuids san.dns san.uri "
-    "san.email san.ip analyzers tx_hosts rx_hosts conn_uids rcptto to cc path fuids client_channels actions "
+    "san.email san.ip analyzers tx_hosts rx_hosts conn_uids rcptto to cc fuids client_channels actions "
     "email_dest section_names uids msg_types sources matched"
 )
-#: Lists in one log and texts in others.
-LISTS_OF_SMTP: Final = frozenset({"path"})
+#: Names that have another kind in one log: `log.name`.
+ELSEWHERE: Final = {"smtp.path": "list", "smtp.from": "text", "ssh.version": "count"}
 #: Lists of numbers.
 SPANS: Final = frozenset({"TTLs"})

@@ -14,7 +14,7 @@ from typing import Any, Final, NamedTuple
 
 from pipeline.parsers.shape import Topic
 from pipeline.parsers.zeek import log_of, zeek_event
-from pipeline.parsers.zeek_logs import BOOLS, COUNTS, DOUBLES, LISTS, LISTS_OF_SMTP, SCHEMAS, SPANS
+from pipeline.parsers.zeek_logs import BOOLS, COUNTS, DOUBLES, ELSEWHERE, LISTS, SCHEMAS, SPANS
 from schemas.errors import UnparsableError
 from schemas.event import Event, Format
 
@@ -29,10 +29,10 @@ _MOST: Final = 512
 
 
 class Layout(NamedTuple):
-    """A log's name, its fields with what reads their values (None: text), and its format: `T` is no `true`."""
+    """A log's name, its fields with what reads their values, and its format: `T` is no `true`."""
 
     log: str
-    fields: tuple[tuple[str, Callable[[str], Any] | None], ...]
+    fields: tuple[tuple[str, Callable[[str], Any]], ...]
     format: Format
 
 
@@ -53,11 +53,7 @@ def zeek_tsv(text: str, raw: bytes, _near: int, topic: Topic) -> Event:
         form = ZEEK_TSV_ESCAPED
         values = [_ESCAPE.sub(_character, value) if "\\x" in value else value for value in values]
     try:
-        doc = {
-            name: value if read is None else read(value)
-            for (name, read), value in zip(layout.fields, values, strict=True)
-            if value != _UNSET
-        }
+        doc = {name: read(value) for (name, read), value in zip(layout.fields, values, strict=True) if value != _UNSET}
     except ValueError:  # no number where the field is one
         raise UnparsableError("shape") from None
     return zeek_event(doc, raw, form, layout.log or log_of(doc), topic)
@@ -85,12 +81,15 @@ def _layout(head: str, named: tuple[str, ...], service: str, count: int) -> Layo
     return Layout(log, readers, Format("zeek_tsv", "text", frozenset(fields) & BOOLS))
 
 
-def _reader(name: str, log: str) -> Callable[[str], Any] | None:
+def _reader(name: str, log: str) -> Callable[[str], Any]:
+    other = ELSEWHERE.get(f"{log}.{name}")
+    if other is not None:
+        return _list if other == "list" else _text if other == "text" else int
     if name in SPANS:
         return lambda text: [float(part) for part in _list(text)]
-    if name in LISTS and (name not in LISTS_OF_SMTP or log == "smtp"):
+    if name in LISTS:
         return _list
-    if name in DOUBLES and not (log == "smtp" and name == "from"):
+    if name in DOUBLES:
         return float
     if name in COUNTS:
         return int
