@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from detectors.ioc.observables import Rows, take_agent, take_host, take_url
 from pipeline.parsers.clock import dated
-from pipeline.parsers.shape import Topic, address_of, source
+from pipeline.parsers.shape import Topic, ip, source
 from schemas.errors import UnparsableError
 from schemas.event import Event, Format
 
@@ -24,12 +24,10 @@ OBSERVABLES: Final[Rows] = (
     ("server", take_host),
 )
 
-_TEXT = r'((?:[^"\\]|\\.)*)'
+_TEXT = r'([^"\\]*(?:\\.[^"\\]*)*)'
 _LINE = re.compile(
-    r"(?:([\w.-]{1,255})(?::\d{1,5})? )?([0-9A-Fa-f.:]{2,45}|[\w.-]{1,255}) (\S{1,255}) (\S{1,255}|\"[^\"]{0,255}\") "
-    rf'\[(\d\d/[A-Z][a-z]{{2}}/\d{{4}}:\d\d:\d\d:\d\d [+-]\d{{4}})\] "{_TEXT}" (\d{{3}}|-) (\d{{1,15}}|-)'
-    rf'(?: "{_TEXT}" "{_TEXT}")?(.*)',
-    re.DOTALL,
+    r"([^ ]+) ([^ ]+) ([^ \"]+|\"[^\"]*\") \[(\d\d/[A-Z][a-z]{2}/\d{4}:\d\d:\d\d:\d\d [+-]\d{4})\] "
+    rf'"{_TEXT}" (\d{{3}}|-) (\d{{1,15}}|-)(?: "{_TEXT}" "{_TEXT}")?'
 )
 _NGINX = re.compile(r"(\d{4}/\d\d/\d\d \d\d:\d\d:\d\d) \[(\w{2,10})\] (\d+)#(\d+): (.*)", re.DOTALL)
 _APACHE = re.compile(
@@ -37,25 +35,31 @@ _APACHE = re.compile(
     r"(?:\[pid ([^\]]{1,64})\] )?(?:\[client ([0-9A-Fa-f.:]{2,45}?)(?::\d{1,5})?\] )?(.*)",
     re.DOTALL,
 )
+_SAID_LAST: Final = ("cs-host", "cs-username", "sc-bytes", "cs-referer", "cs-user-agent", "rest")
 _SAID = re.compile(r'\b(client|server|host|referrer|request|upstream): ("[^"]{0,4096}"|[^,"]{1,512})')
-_SHORT = re.compile(r'(?:[^\s"\[]{1,255} ){3,4}\[\d\d/[A-Z]|(?:[^\s"\[]{1,255} ){2,3}"[^"]{0,255}" \[\d\d/[A-Z]')
-
-_SRC_IP = address_of("c-ip")
 
 
 def is_access(text: str) -> bool:
     """A time in brackets where an access log has it, or at the start as error logs have."""
     if text[0] == "[":
         return _APACHE.match(text[:512]) is not None
-    return (text[4:5] == "/" and _NGINX.match(text[:512]) is not None) or _SHORT.match(text) is not None
+    if text[4:5] == "/":
+        return _NGINX.match(text[:512]) is not None
+    at = text.find(" [", 0, 1_024)
+    return at > 0 and text[at + 4 : at + 5] == "/" and text[at + 8 : at + 9] == "/" and text.count(" ", 0, at) > 1
 
 
 def access(text: str, raw: bytes, _near: int, topic: Topic, server: str = "") -> Event:
     """One line. `server`: whose it is, where its frame tells. Raises UnparsableError("format")."""
+    host = ""
     found = _LINE.match(text)
-    if found is None:
-        return _error(text, raw, topic)
-    host, client, _, user, stamp, request, status, size, referer, agent, rest = found.groups()
+    if found is None:  # behind a virtual host and its port
+        host, _, rest = text.partition(" ")
+        found = _LINE.match(rest)
+        if found is None:
+            return _error(text, raw, topic)
+        text, host = rest, host.partition(":")[0]
+    client, _, user, stamp, request, status, size, referer, agent = found.groups()
     fields: dict[str, Any] = {"c-ip": client, "request": request, "sc-status": status}
     method, blank, target = request.partition(" ")
     if blank:
@@ -64,16 +68,13 @@ def access(text: str, raw: bytes, _near: int, topic: Topic, server: str = "") ->
         fields["cs-uri-query"] = target
         fields["cs-uri-stem"] = target.partition("?")[0]
         fields["cs-version"] = version
-    said = {"cs-host": host, "cs-username": user.strip('"'), "sc-bytes": size, "cs-referer": referer}
-    said |= {"cs-user-agent": agent, "rest": rest.strip()}
-    fields |= {name: value for name, value in said.items() if value and value != "-"}
+    user = "" if user == "-" else user.strip('"')
+    said = zip(_SAID_LAST, (host, user, size, referer, agent, text[found.end() :].strip()), strict=True)
+    fields |= {name: value for name, value in said if value and value != "-"}
     told = topic.source
     known = source(told.product, told.category or "webserver", told.service or server or "access")
-    src = _SRC_IP(fields.get)
-    return Event(
-        0, raw, ACCESS, known, fields, 0, dated(stamp, topic.zone), False, False,
-        host or "", fields.get("cs-username", ""), src,
-    )  # fmt: skip
+    at = dated(stamp, topic.zone)
+    return Event(0, raw, ACCESS, known, fields, 0, at, False, False, host, user, ip(client))
 
 
 def _error(text: str, raw: bytes, topic: Topic) -> Event:
@@ -92,4 +93,4 @@ def _error(text: str, raw: bytes, topic: Topic) -> Event:
     told = topic.source
     known = source(told.product, told.category, told.service or service)
     at = dated(stamp, topic.zone)
-    return Event(0, raw, ACCESS, known, fields, 0, at, False, False, "", "", _SRC_IP(fields.get))
+    return Event(0, raw, ACCESS, known, fields, 0, at, False, False, "", "", ip(fields["c-ip"]))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from detectors.ioc.observables import extractor
 from pipeline.parsers import (
     access,
     auditd,
@@ -49,5 +50,5 @@ TEXT_SHAPES: Final = (
 #: Read only where a topic names them.
 NAMED_SHAPES: Final = (Shape(separated.CSV, separated.is_csv, separated.separated, separated.OBSERVABLES),)
 SHAPES: Final = {shape.format.name: shape for shape in (*JSON_SHAPES, *TEXT_SHAPES, *NAMED_SHAPES)}
-#: Format's name → where its observables stand. By the event's format, since a record may carry another's within.
-TABLES: Final = {name: shape.table for name, shape in SHAPES.items()}
+#: Format's name → what takes its observables. By the event's format, since a record may carry another's within.
+EXTRACTORS: Final = {name: extractor(shape.table) for name, shape in SHAPES.items()}

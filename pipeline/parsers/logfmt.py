@@ -31,7 +31,10 @@ OBSERVABLES: Final[Rows] = (
     *DIGESTS.items(),
 )
 
-_PAIR = re.compile(r'(?<![\w.-])([\w.-]{1,128})=(?:"([^"\\]*(?:\\.[^"\\]*)*)"|(\S*))', re.ASCII | re.DOTALL)
+#: The usual record, behind a blank; and one with escapes, or with other white space between pairs.
+_USUAL = re.compile(r' ([A-Za-z0-9_.-]+)=(?:"([^"]*)"|([^ ]*))')
+_ANY = re.compile(r'(?<!\S)([A-Za-z0-9_.-]+)=(?:"([^"\\]*(?:\\.[^"\\]*)*)"|(\S*))', re.DOTALL)
+_ODD = re.compile(r"[\\\t\r\n]")
 _FIRST = re.compile(r"[A-Za-z_][\w.-]{0,127}=", re.ASCII)
 _ESCAPE = re.compile(r'\\(["\\])')
 
@@ -57,15 +60,7 @@ def is_device(text: str) -> bool:
 
 def logfmt(text: str, raw: bytes, _near: int, topic: Topic) -> Event:
     """One record. Raises UnparsableError("format") where there is no pair."""
-    fields: dict[str, Any] = {}
-    escaped = False
-    if "\\" in text:
-        for name, quoted, plain in _PAIR.findall(text):
-            if "\\" in quoted:
-                quoted, escaped = _ESCAPE.sub(r"\1", quoted), True
-            fields.setdefault(name, quoted or plain)
-    else:
-        fields = {name: quoted or plain for name, quoted, plain in reversed(_PAIR.findall(text))}
+    fields, escaped = _pairs(text)
     if not fields:
         raise UnparsableError("format")
     get = fields.get
@@ -96,6 +91,19 @@ def logfmt(text: str, raw: bytes, _near: int, topic: Topic) -> Event:
         _COMMAND(get),
         domain,
     )
+
+
+def _pairs(text: str) -> tuple[dict[str, Any], bool]:
+    """The pairs, and whether an escape was undone."""
+    if _ODD.search(text) is None:
+        return {name: quoted or plain for name, quoted, plain in reversed(_USUAL.findall(f" {text}"))}, False
+    fields: dict[str, Any] = {}
+    escaped = False
+    for name, quoted, plain in _ANY.findall(text):
+        if "\\" in quoted:
+            quoted, escaped = _ESCAPE.sub(r"\1", quoted), True
+        fields.setdefault(name, quoted or plain)
+    return fields, escaped
 
 
 def _time(fields: dict[str, Any], topic: Topic) -> int:

@@ -17,13 +17,12 @@ from zoneinfo import ZoneInfo
 import orjson
 
 from detectors.ioc import free_text, host_forms, money_forms, network_forms, observables
-from detectors.ioc.observables import extract
 from detectors.sigma.pipelines import MAX_BYTES as MAX_PIPELINE
 from detectors.sigma.pipelines import ours
 from detectors.sigma.pipelines import read as read_pipeline
 from pipeline.parsers.clock import DAY_MS
 from pipeline.parsers.columns import columns, place
-from pipeline.parsers.formats import JSON_SHAPES, SHAPES, TABLES, TEXT_SHAPES
+from pipeline.parsers.formats import EXTRACTORS, JSON_SHAPES, SHAPES, TEXT_SHAPES
 from pipeline.parsers.objects import MAX_BYTES, read_object
 from pipeline.parsers.shape import Shape, Topic, bound, source
 from pipeline.settings import Settings
@@ -172,7 +171,7 @@ def _event(record: Record, topic: Topic) -> Event:
     else:
         event.time_ms = kafka_ms
         event.doubtful = True
-    event.observables = extract(event, TABLES[event.format.name])
+    event.observables = EXTRACTORS[event.format.name](event)
     if len(raw) > LARGE:
         bound(event)
     return event

@@ -100,9 +100,9 @@ def address_of(*names: str) -> Column:
     return column
 
 
-def ip(text: str) -> str:
-    """An IP address, normalised, or nothing."""
-    known = address(text)
+def ip(value: Any) -> str:
+    """An IP address, normalised; nothing for what is none."""
+    known = address(value) if type(value) is str and value else None
     return known.value if known is not None else ""
 
 

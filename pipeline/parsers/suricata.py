@@ -24,7 +24,7 @@ from detectors.ioc.observables import (
     take_url,
 )
 from pipeline.parsers.clock import moment
-from pipeline.parsers.shape import Topic, address_of, first, reach, source, word
+from pipeline.parsers.shape import Topic, first, ip, reach, source, word
 from schemas.event import Event, Format
 
 EVE = Format("eve", "json", frozenset({"c-uri"}))
@@ -58,9 +58,6 @@ OBSERVABLES: Final[Rows] = (
 #: Sigma's category by event type; the others have none.
 _CATEGORIES: Final = {"dns": "dns", "http": "proxy", "alert": "ids", "anomaly": "ids", "drop": "firewall"}
 
-_SRC_IP = address_of("src_ip")
-_DST_IP = address_of("dest_ip")
-
 #: Our name ← EVE's, within `http`.
 _HTTP: Final = (
     ("cs-method", "http_method"),
@@ -78,6 +75,7 @@ _USERS: Final = (
     ("mqtt", ("connect", "username")),
     ("sip", ("from",)),
 )
+_USER_HEADS: Final = frozenset(("ftp", *(head for head, _ in _USERS)))
 _NAMES: Final = (("tls", "sni"), ("http", "hostname"), ("quic", "sni"))
 
 
@@ -116,8 +114,8 @@ def eve(doc: dict[str, Any], raw: bytes, _near: int, topic: Topic) -> Event:
         False,
         "",
         _user(doc),
-        _SRC_IP(get),
-        _DST_IP(get),
+        ip(get("src_ip")),
+        ip(get("dest_ip")),
         "",
         "",
         _domain(doc),
@@ -167,6 +165,8 @@ def _domain(doc: dict[str, Any]) -> str:
 
 
 def _user(doc: dict[str, Any]) -> str:
+    if _USER_HEADS.isdisjoint(doc):
+        return ""
     for head, path in _USERS:
         if head in doc:
             said = reach(doc[head], path)
