@@ -236,8 +236,9 @@ def _take(value: Any, take: Take | Table, found: set[Observable]) -> None:
 
 
 __all__ = [
-    "DIGESTS", "MAX_OBSERVABLES", "MAX_TEXT", "MAX_URL", "Rows", "Table", "Take", "address", "domain", "extract", "extractor",
-    "file_hash", "take_account", "take_address", "take_agent", "take_answers", "take_card", "take_certificate",
-    "take_email", "take_hash", "take_hashes", "take_host", "take_iban", "take_imphash", "take_ja3", "take_ja4",
-    "take_mutex", "take_name", "take_path", "take_registry", "take_ssdeep", "take_url", "take_urls_inside", "url",
+    "DIGESTS", "MAX_OBSERVABLES", "MAX_TEXT", "MAX_URL", "Rows", "Table", "Take", "address", "domain", "extract",
+    "extractor", "file_hash", "take_account", "take_address", "take_agent", "take_answers", "take_card",
+    "take_certificate", "take_email", "take_hash", "take_hashes", "take_host", "take_iban", "take_imphash",
+    "take_ja3", "take_ja4", "take_mutex", "take_name", "take_path", "take_registry", "take_ssdeep", "take_url",
+    "take_urls_inside", "url",
 ]  # fmt: skip

@@ -17,13 +17,11 @@ from pipeline.settings import TopicSettings
 
 #: 2026-10-11T17:14:15Z; records come a hundred a second.
 _START: Final = datetime(2026, 10, 11, 17, 14, 15, tzinfo=UTC)
-_WORDS: Final = ("accounts", "payment", "batch", "settled", "transfer", "queue", "session", "cache", "terminal", "card")
+_WORDS: Final = ("payment", "batch", "settled", "transfer", "queue", "session", "cache", "worker", "terminal", "card")
 
 #: Settings of the topics of those formats that tell nothing by themselves: `bench.FORMAT`.
 TOPICS: Final = (
-    TopicSettings(
-        topic="bench.csv", format="csv", fields=("time", "host", "user", "src_ip", "dst_ip", "action", "msg")
-    ),
+    TopicSettings(topic="bench.csv", format="csv", fields=("time", "host", "user", "src_ip", "dst_ip", "do", "msg")),
     TopicSettings(topic="bench.zeek_tsv", format="zeek_tsv", service="conn"),
 )
 
@@ -73,11 +71,12 @@ def _sshd(x: Line) -> str:
 
 
 def _cef(x: Line) -> str:
+    rule = f"cs2Label=Rule Name cs2=Outbound web layer_name=Network layer_uuid={x.digest[:32]} match_id=24 ifname=eth2"
+    ends = f"src={x.src} spt={x.port} dst={x.dst} dpt=443 proto=6 suser={x.user}"
     return (
         f"<134>{x.bsd} fw01 CEF:0|Check Point|VPN-1 & FireWall-1|R81|Accept|https|3|act=Accept deviceDirection=1 "
-        f"rt={int(x.at.timestamp() * 1000)} src={x.src} spt={x.port} dst={x.dst} dpt=443 proto=6 "
-        f"suser={x.user} cs2Label=Rule Name cs2=Outbound web layer_name=Network layer_uuid={x.digest[:32]} match_id=24 ifname=eth2 "
-        f"logid=0 loguid={x.digest[32:]} origin=192.0.2.1 sequencenum={x.number} version=5 service_id=https msg={x.text}"
+        f"rt={int(x.at.timestamp() * 1000)} {ends} {rule} logid=0 loguid={x.digest[32:]} origin=192.0.2.1 "
+        f"sequencenum={x.number} version=5 service_id=https msg={x.text}"
     )[:500]
 
 

@@ -18,14 +18,13 @@ from schemas.event import Event
 
 #: Programs whose messages may be lines of an access log.
 _WEB: Final = {"nginx": "nginx", "httpd": "apache", "apache": "apache", "apache2": "apache", "access": ""}
-#: First characters of what may be carried; nearly all messages begin otherwise.
-_MARKS: Final = frozenset('CL{@0d"l')
+#: What may be carried begins so, or comes from such a program; nearly all messages need not be looked at.
+MARKS: Final = frozenset("CL{@dltn")
+ODD: Final = frozenset((*_WEB, "kernel", "CEF", "LEEF"))
 
 
 def carried(program: str, message: str, raw: bytes, near_ms: int, topic: Topic) -> Event | None:
     """The event within a syslog message, or None: the message is just that."""
-    if message[:1] not in _MARKS and program not in _WEB:
-        return None
     try:
         if program in ("CEF", "LEEF"):  # `CEF: 0|`, as some write it
             message = f"{program}:{message}"

@@ -63,6 +63,8 @@ def _iso(text: str, zone: tzinfo) -> int:
 
 
 def _rarer(text: str, zone: tzinfo) -> int:
+    if len(text) < 20 and text.isascii() and text.isdigit():
+        return _of_number(int(text)) if len(text) >= 9 else 0
     if len(text) >= 19 and text[4] == "-":
         found = _iso(text, zone)
         return _of_text(text[:-4] + "Z", zone) if not found and text.endswith(" UTC") else found

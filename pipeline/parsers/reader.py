@@ -37,6 +37,7 @@ OLDEST_MS: Final = 7 * DAY_MS
 NEWEST_MS: Final = 5 * 60_000
 
 LARGE: Final = 64 << 10
+SYSLOG: Final = SHAPES["syslog"]
 #: What a text format is told by, bytes.
 HEAD: Final = 1_024
 
@@ -150,8 +151,11 @@ def _event(record: Record, topic: Topic) -> Event:
     raw = record.value
     if not raw:
         raise UnparsableError("empty")
-    if raw[0] == 0x7B:  # {
+    start = raw[0]
+    if start == 0x7B:  # {
         shape, content = _of_object(raw, topic)
+    elif start == 0x3C and topic.shape is None and raw[1:2].isdigit() and len(raw) < LARGE:  # <13>: most text is syslog
+        shape, content = SYSLOG, str(raw.rstrip(b" \t\r\n\0"), "utf-8", "replace")
     else:
         shape, content = _other(raw, topic)
     kafka_ms = record.timestamp

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from detectors.ioc.observables import Rows, take_urls_inside
 from pipeline.parsers.auditd import audit_event, is_audit
-from pipeline.parsers.carried import carried
+from pipeline.parsers.carried import MARKS, ODD, carried
 from pipeline.parsers.cisco import device
 from pipeline.parsers.clock import MONTHS, dated, moment, without_year
 from pipeline.parsers.linux import PROGRAMS, SERVICES
@@ -160,13 +160,15 @@ def _event(
     near_ms: int,
     topic: Topic,
 ) -> Event:
-    if is_audit(program, message):
-        return audit_event(message, raw, own_ms, host, topic)
-    inside = carried(program, message, raw, near_ms, topic)
-    if inside is not None:
-        return _framed(inside, own_ms, host, program, priority, topic)
+    start = message[:1]
+    if start in MARKS or program in ODD:
+        if is_audit(program, message):
+            return audit_event(message, raw, own_ms, host, topic)
+        inside = carried(program, message, raw, near_ms, topic)
+        if inside is not None:
+            return _framed(inside, own_ms, host, program, priority, topic)
     fields["message"] = message
-    if message[:1] == "%" and (known := device(message, fields)) is not None:
+    if start == "%" and (known := device(message, fields)) is not None:
         return _of_device(raw, known, host, program, fields, own_ms, topic)
     if host:
         fields["hostname"] = host
