@@ -9,7 +9,6 @@ under its label (`cs1Label=Rule Name cs1=…` → `RuleName`). Source: ArcSight 
 from __future__ import annotations
 
 import re
-from itertools import islice
 from typing import Any, Final
 
 from detectors.ioc.observables import Rows, take_agent, take_hash, take_host, take_path, take_url
@@ -37,10 +36,8 @@ OBSERVABLES: Final[Rows] = (
 )
 
 _KEY = re.compile(r" ([A-Za-z0-9_.\[\]-]+)=")
-_BLANKS = re.compile(r"[\t\r\n]+(?=[A-Za-z0-9_.\[\]-]+=)")
+_BLANKS = re.compile(r"[\t\r\n](?=[A-Za-z0-9_.\[\]-]+=)")
 _BAR = re.compile(r"[^\\|]*(?:\\.[^\\|]*)*\|", re.DOTALL)
-_ESCAPE = re.compile(r"\\(.?)", re.DOTALL)
-_PLAIN: Final = {"\\": "\\", "=": "=", "n": "\n", "r": "\r", "|": "|"}
 LABELS: Final = frozenset(
     f"{name}{number}Label"
     for name, most in (("cs", 6), ("cn", 3), ("cfp", 4), ("flexString", 2), ("flexNumber", 2), ("flexDate", 1),
@@ -123,20 +120,24 @@ def _unescaped(text: str, head: list[str]) -> tuple[list[str], dict[str, Any]]:
 
 def _plain(value: str, fields: dict[str, Any]) -> str:
     """A value without its escapes; those that are none stay, and are counted in the fields."""
-    if "\\\\" not in value:  # no backslash is escaped, so the others can be undone one after the other
-        said = value.replace("\\=", "=").replace("\\|", "|").replace("\\n", "\n").replace("\\r", "\r")
-        if "\\" not in said:
-            return said
-    broken = sum(found not in _PLAIN for found in _ESCAPE.findall(value))
+    # Between two escaped backslashes every other one stands for itself, so each kind can be undone by itself.
+    parts = [_undone(part) if "\\" in part else part for part in value.split("\\\\")]
+    broken = sum([part.count("\\") for part in parts])
     if broken:
         fields["brokenEscapes"] = fields.get("brokenEscapes", 0) + broken
-    return _ESCAPE.sub(lambda found: _PLAIN.get(found[1], found[0]), value)
+    return "\\".join(parts)
+
+
+def _undone(part: str) -> str:
+    return part.replace("\\=", "=").replace("\\|", "|").replace("\\n", "\n").replace("\\r", "\r")
 
 
 def _split(text: str) -> list[str]:
     """At the header's bars that are not escaped, seven of them at most."""
-    parts, at = [], 0
-    for bar in islice(_BAR.finditer(text), 7):
+    parts: list[str] = []
+    at = 0
+    # Matched from bar to bar: a search would try every character behind the last one.
+    while len(parts) < 7 and (bar := _BAR.match(text, at)) is not None:
         parts.append(text[at : bar.end() - 1])
         at = bar.end()
     return [*parts, text[at:]]

@@ -88,7 +88,6 @@ DEVICES: Final = tuple(
         "mcafee|||mcafee/antivirus/endpoint",
         "trellix|||mcafee/antivirus/endpoint",
         "kaspersky|||kaspersky/antivirus/endpoint",
-        "kasperskylab|||kaspersky/antivirus/endpoint",
         "eset|||eset/antivirus/endpoint",
         "symantec|||symantec/antivirus/endpoint",
         "broadcom|||symantec/antivirus/endpoint",
