@@ -181,7 +181,7 @@ def extractor(table: Rows) -> Extract:
         "someone": _someone,
         "host": take_host,
         "urls": take_urls_inside,
-        "fair": _fair,
+        "fair": fair,
     }
     lines = ["def extract(event):", "    found, get = set(), event.fields.get"]
     for name, take in table:
@@ -215,7 +215,7 @@ def _row(get: str, name: str, take: Take | Table, known: dict[str, Any], depth: 
     return [*lines, f"{blank}    else: other({value}, {table}, found)"]
 
 
-def _fair(found: set[Observable]) -> list[Observable]:
+def fair(found: set[Observable]) -> list[Observable]:
     """MAX_OBSERVABLES of too many, of each type as many as of any other: a flood of names must not hide a hash."""
     ranked = [(rank, one) for _, some in groupby(sorted(found), key=itemgetter(0)) for rank, one in enumerate(some)]
     return [one for _, one in sorted(ranked)[:MAX_OBSERVABLES]]
@@ -237,7 +237,7 @@ def _take(value: Any, take: Take | Table, found: set[Observable]) -> None:
 
 __all__ = [
     "DIGESTS", "MAX_OBSERVABLES", "MAX_TEXT", "MAX_URL", "Rows", "Table", "Take", "address", "domain", "extract",
-    "extractor", "file_hash", "take_account", "take_address", "take_agent", "take_answers", "take_card",
+    "extractor", "fair", "file_hash", "take_account", "take_address", "take_agent", "take_answers", "take_card",
     "take_certificate", "take_email", "take_hash", "take_hashes", "take_host", "take_iban", "take_imphash",
     "take_ja3", "take_ja4", "take_mutex", "take_name", "take_path", "take_registry", "take_ssdeep", "take_url",
     "take_urls_inside", "url",

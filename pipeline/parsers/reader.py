@@ -25,6 +25,7 @@ from pipeline.parsers.columns import columns, place
 from pipeline.parsers.formats import EXTRACTORS, JSON_SHAPES, SHAPES, TEXT_SHAPES
 from pipeline.parsers.objects import MAX_BYTES, read_object
 from pipeline.parsers.shape import Shape, Topic, bound, source
+from pipeline.parsers.whole_text import with_text
 from pipeline.settings import Settings
 from schemas.dead_letter import DeadLetter
 from schemas.errors import RefusedError, UnparsableError
@@ -176,6 +177,8 @@ def _event(record: Record, topic: Topic) -> Event:
         event.time_ms = kafka_ms
         event.doubtful = True
     event.observables = EXTRACTORS[event.format.name](event)
+    if topic.text:
+        event.observables = with_text(event)
     if len(raw) > LARGE:
         bound(event)
     return event

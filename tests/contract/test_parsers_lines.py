@@ -182,3 +182,26 @@ def test_the_zone_is_the_topics_else_the_banks() -> None:
     line = b"<13>Oct 11 17:14:15 srv01 app: x"
     assert event(line, by=reader(TopicSettings(topic="raw.*", timezone="UTC"))).time_ms == SECOND
     assert event(line, by=reader(timezone="UTC")).time_ms == SECOND
+
+
+# --- observables in the whole text
+
+TEXT = reader(TopicSettings(topic="raw.*", observables="text"))
+
+
+def test_a_topic_may_have_indicators_looked_for_in_all_that_its_records_say() -> None:
+    line = b"<13>Oct 11 22:14:15 srv01 app[7]: beacon to evil.example (203.0.113.9), file " + b"c3" * 32
+    assert event(line).observables == ()
+    wanted = {("domain", "evil.example"), ("ipv4", "203.0.113.9"), ("sha256", "c3" * 32)}
+    assert set(event(line, by=TEXT).observables) == wanted
+    doc = {"odd": {"name": ["see evil.example", {"deep": "203.0.113.9"}]}, "n": 5, "esc": 'say "' + "c3" * 32 + '"'}
+    assert event(doc).observables == ()
+    assert set(event(doc, by=TEXT).observables) == wanted
+
+
+def test_what_the_fields_tell_stays_and_twenty_megabytes_are_bounded() -> None:
+    doc = {"src_ip": "10.0.0.5", "a": "x.y.example " * 2_000_000, "b": ["http://evil.example/a"] * 100_000}
+    found = event(doc, by=TEXT).observables
+    assert ("ipv4", "10.0.0.5") in found
+    assert ("domain", "x.y.example") in found
+    assert len(found) <= 64
