@@ -63,10 +63,11 @@ def cef(text: str, raw: bytes, _near: int, topic: Topic) -> Event:
     if len(head) != 7:
         raise UnparsableError("shape")
     _, vendor, product, version, number, name, severity = head
-    for label in fields.keys() & LABELS:
-        value = fields.get(label[:-5])
-        if value:
-            fields.setdefault(fields[label].replace(" ", ""), value)
+    if "Label=" in text:
+        for label in fields.keys() & LABELS:
+            value = fields.get(label[:-5])
+            if value:
+                fields.setdefault(fields[label].replace(" ", ""), value)
     fields["deviceVendor"] = vendor
     fields["deviceProduct"] = product
     fields["deviceVersion"] = version
@@ -77,6 +78,7 @@ def cef(text: str, raw: bytes, _near: int, topic: Topic) -> Event:
     known = device_source(vendor, product, f"{get('cat', '')} {name} {number}", topic.source)
     if topic.bare:
         return Event(0, raw, form, known, fields, 0, 0)
+    at = get("rt") or get("end") or get("start") or ""
     # All values are texts, so what the tables of other formats see to need not be seen to.
     return Event(
         0,
@@ -85,7 +87,7 @@ def cef(text: str, raw: bytes, _near: int, topic: Topic) -> Event:
         known,
         fields,
         0,
-        moment(get("rt") or get("end") or get("start"), topic.zone),
+        int(at) if len(at) == 13 and at.isdecimal() else moment(at, topic.zone),
         False,
         False,
         get("dvchost") or get("deviceHostName") or "",
@@ -100,7 +102,7 @@ def cef(text: str, raw: bytes, _near: int, topic: Topic) -> Event:
 
 def pairs(extension: str) -> dict[str, Any]:
     """`key=value key=value`, values with blanks in them; the first of a key counts."""
-    if "\t" in extension or "\n" in extension:  # between pairs, where they should not be
+    if not extension.isprintable():  # tabs or line feeds between pairs, where they should not be
         extension = _BLANKS.sub(" ", extension)
     parts = _KEY.split(f" {extension}")
     if "  " in extension:

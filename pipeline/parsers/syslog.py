@@ -68,6 +68,10 @@ def syslog(text: str, raw: bytes, near_ms: int, topic: Topic) -> Event:
     if found is not None:
         priority, stamp, host, program, pid = found.groups()
         own = without_year(stamp, near_ms, topic.zone)
+        if program is None:
+            inside = carried("", text[found.end() :], raw, near_ms, topic)
+            if inside is not None:
+                return _framed(inside, own, host, "", priority, topic)
         return _event(
             raw, SYSLOG, priority, own, host, program or "", pid or "", text[found.end() :], {}, near_ms, topic
         )
