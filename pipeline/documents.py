@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from pipeline import dashboard, routing_page
+from pipeline import dashboard, formats_page, routing_page
 from pipeline.cli.about import setting_rows
 from pipeline.cli.main import EXIT_CODES, app
 from pipeline.metrics import METRICS, PREFIX
@@ -64,6 +64,7 @@ DOCUMENTS: dict[str, Callable[[], str]] = {
     "deploy/docs/metrics.md": metrics_page,
     "deploy/docs/cli.md": commands_page,
     "deploy/docs/routing.md": routing_page.page,
+    "deploy/docs/formats.md": formats_page.page,
     "deploy/grafana/dashboard.json": dashboard.render,
 }
 

@@ -79,6 +79,7 @@ class Judge:
         # Indicators are looked for in every line, and every line is a sign of its source's life.
         self._sieves = self._few = not len(decide.indicators) and not decide.correlations.silences
         self._topic = topic
+        self.headed = settings.for_topic(topic).headed
 
     def __call__(self, file: str, lines: recordings.Lines, near_ms: int) -> Judged:
         """Judge consecutive lines of a file that was last written at `near_ms`."""
@@ -143,7 +144,7 @@ def detect(judge: Judge, files: Sequence[str], jobs: int) -> Iterator[Judged]:
     """Judge files in order, on `jobs` processes. Raises RefusedError for a file that cannot be read."""
     # What was loaded lives to the end: the collector need not look at a million objects again and again.
     memory.collect_seldom()
-    parts = ((name, lines, near_ms(name)) for name in files for lines in recordings.read(name))
+    parts = ((name, lines, near_ms(name)) for name in files for lines in recordings.read(name, headed=judge.headed))
     if jobs == 1:
         # Who reads a pipe ahead could not be interrupted while nothing comes.
         yield from (judge(*part) for part in (_ahead(parts) if all(map(os.path.isfile, files)) else parts))

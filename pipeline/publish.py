@@ -60,7 +60,7 @@ def publish(
     line = Line(settings, topic)
     try:
         for name in files:
-            for lines in recordings.read(name):
+            for lines in recordings.read(name, headed=settings.for_topic(topic).headed):
                 times = _times(reader, topic, lines, timestamps)
                 for some in _paced(list(zip(lines.values, times, strict=True)), rate, line):
                     line.send(some)

@@ -16,6 +16,7 @@ from typing import IO, NamedTuple, cast
 
 from backports import zstd
 
+from pipeline.headers import Header
 from schemas.errors import RefusedError
 
 STDIN = "-"
@@ -32,20 +33,22 @@ class Lines(NamedTuple):
     values: Sequence[bytes]
 
 
-def read(name: str, chunk_bytes: int = CHUNK_BYTES) -> Iterator[Lines]:
+def read(name: str, chunk_bytes: int = CHUNK_BYTES, *, headed: bool = False) -> Iterator[Lines]:
     """The lines of a file, or of standard input for `-`, about `chunk_bytes` at a time.
+
+    A header is put before each line and is none itself: that of a Zeek log; the first line, where it is `headed`.
 
     Raises RefusedError when it cannot be opened, is damaged in the middle, or has a line of more than MAX_LINE bytes;
     what came before has been given.
     """
-    number = 0
+    number, header = 0, Header(first=headed)
     try:
         with _open(name) as stream:
             for chunk in _whole_lines(stream, chunk_bytes):
                 stripped = [line.rstrip(b"\r\n") for line in chunk]
                 full = [(n, line) for n, line in enumerate(stripped, number + 1) if line]
                 number += len(chunk)
-                yield Lines([n for n, _ in full], [line for _, line in full])
+                yield Lines(*header.over([n for n, _ in full], [line for _, line in full]))
     except _TooLongError:
         raise RefusedError(
             f"{name} has a line of more than {MAX_LINE >> 20} MiB after line {number}: it is no recording of one "

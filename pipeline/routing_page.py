@@ -28,6 +28,13 @@ MAPPINGS: Final = (
     ("auditd", "told by `type=… audit(…)`, also in syslog", "`pipeline/parsers/auditd.py`"),
     ("Zeek", "told by `uid` and `id.orig_h`, or `_path`", "`pipeline/parsers/zeek.py`, names by provider"),
     ("Suricata", "told by `event_type`", "`pipeline/parsers/suricata.py`, names by provider"),
+    (
+        "CEF, LEEF, pairs of firewalls",
+        "told by `CEF:`, `LEEF:`, `key=value`; see [formats](formats.md)",
+        "`detectors/sigma/mappings/`, log source by `pipeline/parsers/devices.py`",
+    ),
+    ("Cisco, Huawei", "told by `%FACILITY-5-MNEMONIC`", "`pipeline/parsers/cisco.py`"),
+    ("Access logs, error logs of web servers", "told by their time", "`pipeline/parsers/access.py`"),
     ("CloudTrail", "told by `eventSource`, `eventName`, `awsRegion`", "`pipeline/parsers/plain_json.py`"),
 )
 

@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal
 from urllib.parse import unquote, urlsplit
 
 import orjson
-from pydantic import BaseModel, Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import (
     BaseSettings,
     NoDecode,
@@ -31,8 +31,15 @@ MIB = 1 << 20
 DAY_S = 86_400
 
 
+Column = Literal[
+    "time", "host", "user", "src_ip", "dst_ip", "process", "command_line", "domain", "product", "category", "service"
+]
+
+
 class TopicSettings(BaseModel):
     """What is known of one raw topic; a name may end in `*`. The first entry that fits counts."""
+
+    model_config = ConfigDict(extra="forbid")
 
     topic: str
     format: str = Field(default="detect", description="a format's name, or `detect`: by record")
@@ -43,6 +50,27 @@ class TopicSettings(BaseModel):
         default="", description="how fields stand for those of rules: a mapping's name, or a pySigma pipeline (*.yml)"
     )
     lateness: float = Field(default=600.0, gt=0, description="seconds after which an event counts as late")
+    timezone: str = Field(default="", description="zone of times that name none; none: the bank's (`timezone`)")
+    fields: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=(), description="names of separated values (csv, zeek_tsv), in order, by commas: a file's header"
+    )
+    delimiter: str = Field(default=",", min_length=1, max_length=1, description="what separates them in csv")
+    columns: dict[Column, str] = Field(
+        default={}, description="column, or word of the log source → the path of the field that holds it, with dots"
+    )
+    observables: Literal["fields", "text"] = Field(
+        default="fields", description="`text`: indicators are looked for in the record's whole text too"
+    )
+
+    @property
+    def headed(self) -> bool:
+        """Whether the first line of a file of such records names the values of the others."""
+        return self.format == "csv" and not self.fields
+
+    @field_validator("fields", mode="before")
+    @classmethod
+    def _names(cls, value: Any) -> Any:
+        return tuple(part.strip() for part in value.split(",")) if isinstance(value, str) else value
 
 
 class Settings(BaseSettings):
@@ -82,7 +110,7 @@ class Settings(BaseSettings):
         default=("raw.events",), description="raw topics to read, by commas or JSON"
     )
     topics: tuple[TopicSettings, ...] = Field(
-        default=(), description="format, log source and mapping by raw topic (JSON)"
+        default=(), description="format, log source, zone, columns by raw topic (JSON); see formats.md"
     )
     raw_partitions: int = Field(default=4, ge=1, description="partitions of a raw topic that we create")
     replication: int = Field(default=1, ge=1, description="replication factor of topics that we create")

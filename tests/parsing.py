@@ -8,7 +8,7 @@ import orjson
 
 from pipeline.parsers import Reader
 from pipeline.settings import Settings, TopicSettings
-from schemas.event import Event
+from schemas.event import Event, Observable, Source
 from tests.builders import batch_of
 
 #: 2026-10-11T17:14:15.003Z
@@ -36,3 +36,16 @@ def reason(value: bytes | None, by: Reader = READER) -> str:
     reading = by.read(batch_of(value, timestamp=NOW_MS))
     assert not reading.events, reading.events[0].format.name
     return reading.dead[0].reason
+
+
+def whole(event: Event) -> None:
+    """Every column is of its type, so that a store of columns takes it."""
+    for name in ("host", "user", "src_ip", "dst_ip", "process", "command_line", "domain"):
+        assert type(getattr(event, name)) is str, name
+        getattr(event, name).encode()
+    assert isinstance(event.fields, dict)
+    assert isinstance(event.source, Source)
+    assert 0 <= event.source.event_id < 2**32
+    assert type(event.time_ms) is type(event.kafka_ms) is int
+    assert len(set(event.observables)) == len(event.observables) <= 64
+    assert all(isinstance(one, Observable) and one.value for one in event.observables)

@@ -308,11 +308,20 @@ AGENTS: Final[Mapping[str, Names]] = {
     },
 }
 
+#: Devices and web servers, told by CEF, LEEF, pairs, or their messages in syslog.
+_DEVICES: Final = frozenset(
+    {LogSource("cisco", "", service) for service in ("aaa", "bgp", "ldp", "syslog")}
+    | {LogSource("fortigate", "", "event"), LogSource("huawei", "", "bgp"), LogSource("", "", "nginx")}
+    | {LogSource("paloalto", "appliance", "globalprotect"), LogSource("", "", "apache")}
+)
+
 #: What our parsers can tell of a record by itself; everything else takes a topic's settings to be carried.
 CARRIED: Final = frozenset(
     {LogSource("linux", "", name) for name in ("auditd", *SYSLOG)}
     | {LogSource("linux"), LogSource("windows"), LogSource("suricata"), LogSource("aws", "", "cloudtrail")}
     | {LogSource("", "dns"), LogSource("", "proxy"), LogSource("", "ids"), LogSource("zeek")}
+    | {LogSource("", "firewall"), LogSource("", "webserver"), LogSource("", "antivirus")}
+    | _DEVICES
 )
 
 

@@ -1,12 +1,12 @@
-"""What reading costs: µs of CPU an event by format, beside bare `orjson.loads` of the same bytes.
+"""What reading costs: µs of CPU an event by format, beside bare `orjson.loads`, or a bare split, of the same bytes.
 
 Records are read in slices as ingest reads them, and each slice's events are dropped before the next: a heap with
-hundreds of thousands of live objects makes every allocation dearer, and a worker has none.
+hundreds of thousands of live objects makes every allocation dearer, and a worker has none. Without files, records of
+the text and network formats are made up, and the simulated bank's events stand for the others.
 """
 
 from __future__ import annotations
 
-import gc
 import math
 import time
 from collections import defaultdict
@@ -17,15 +17,19 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from pipeline.bench.sample import lines_of
+from pipeline import memory
+from pipeline.bench.records import TOPICS, records
+from pipeline.bench.sample import lines_of, simulated
 from pipeline.parsers import Reader
-from pipeline.parsers.formats import TEXT_SHAPES
-from pipeline.settings import load
+from pipeline.parsers.formats import SHAPES
+from pipeline.settings import Settings, load
 from schemas.event import RecordBatch
 
 SLICE = 256
 MOST = 20_000
-TEXT_FORMATS = frozenset(shape.format.name for shape in TEXT_SHAPES)
+MADE_UP = 2_048
+#: Kafka's time of made up records, milliseconds UTC.
+NOW_MS = 1_791_738_900_000
 
 
 class BenchRecord(NamedTuple):
@@ -46,24 +50,25 @@ class Cost:
     events: int
     bytes: int
     read: float = math.inf
-    loads: float = math.inf
+    bare: float = math.inf
 
 
-def run(files: Iterable[Path], *, rounds: int = 7) -> dict[str, Any]:
-    """Read the lines of these files; for each slice the best of `rounds`, since other work only ever adds.
+def run(files: Iterable[Path] = (), *, rounds: int = 9) -> dict[str, Any]:
+    """Read the lines of these files, or made up ones; for each slice the best of `rounds`: other work only ever adds.
 
-    By format: events, bytes an event, and µs an event of `loads` (orjson alone, its objects kept for the slice as
-    events are; 0 for text), `read` (the whole Reader), and `beyond`, their difference.
+    By format: events, bytes an event, and µs an event of `bare` (orjson alone, its objects kept for the slice as
+    events are; of text its decoding and splitting at blanks), of `read` (the whole Reader), their `ratio`, and
+    `per_second`, the events that one core reads.
     """
-    reader = Reader(load())
-    slices = list(_slices(reader, files))
+    files = list(files)
+    settings = load() if files else Settings(topics=TOPICS)
+    reader = Reader(settings)
+    slices = list(_slices(reader, files) if files else _made_up(reader))
     costs = [Cost(len(batch.records), batch.size) for _, batch in slices]
-    gc.collect()
-    gc.freeze()
+    memory.collect_seldom()  # as a worker does
     for _ in range(rounds):
         for (name, batch), cost in zip(slices, costs, strict=True):
             _measure(reader, name, batch, cost)
-    gc.unfreeze()
     by_format: dict[str, list[Cost]] = defaultdict(list)
     for (name, _), cost in zip(slices, costs, strict=True):
         by_format[name].append(cost)
@@ -75,40 +80,64 @@ def _measure(reader: Reader, name: str, batch: RecordBatch, cost: Cost) -> None:
     reading = reader.read(batch)
     cost.read = min(cost.read, time.thread_time() - started)
     del reading
-    if name in TEXT_FORMATS:
-        cost.loads = 0.0
-        return
     values = [record.value or b"" for record in batch.records]
-    started = time.thread_time()
-    kept = [orjson.loads(value) for value in values]
-    cost.loads = min(cost.loads, time.thread_time() - started)
+    if SHAPES[name.partition(" ")[0]].objects:
+        started = time.thread_time()
+        kept: list[Any] = [orjson.loads(value) for value in values]
+    else:
+        started = time.thread_time()
+        kept = [value.decode("utf-8", "replace").split() for value in values]
+    cost.bare = min(cost.bare, time.thread_time() - started)
     del kept
+
+
+def _made_up(reader: Reader) -> Iterator[tuple[str, RecordBatch]]:
+    """Records of our own, and the simulated bank's by their formats."""
+    told = {topic.topic for topic in TOPICS}
+    for kind, values in records(MADE_UP):
+        topic = f"bench.{kind}"
+        yield from _cut(kind, topic if topic in told else "bench", _records(values, NOW_MS))
+    by_format: dict[str, list[bytes]] = defaultdict(list)
+    for value in simulated(MADE_UP):
+        read = reader.read(RecordBatch("bench", "bench", 0, 0, 1, _records([value], -1)))
+        if read.events:
+            by_format[read.events[0].format.name].append(value)
+    for name, some in by_format.items():
+        yield from _cut(f"{name} bank", "bench", _records(some, -1))
+
+
+def _records(values: Iterable[bytes], timestamp: int) -> list[BenchRecord]:
+    return [BenchRecord(number, timestamp, value) for number, value in enumerate(values)]
 
 
 def _slices(reader: Reader, files: Iterable[Path]) -> Iterator[tuple[str, RecordBatch]]:
     """Slices of one format each, at most MOST records of a format."""
     by_format: dict[str, list[BenchRecord]] = defaultdict(list)
     for path in files:
-        for number, line in enumerate(lines_of([path])):
-            record = BenchRecord(number, -1, line)
-            read = reader.read(RecordBatch("bench", "bench", 0, number, number + 1, [record]))
+        for record in _records(lines_of([path]), -1):
+            read = reader.read(RecordBatch("bench", "bench", 0, record.offset, record.offset + 1, [record]))
             kept = by_format[read.events[0].format.name] if read.events else []
             if len(kept) < MOST:
                 kept.append(record)
-    for name, records in by_format.items():
-        for at in range(0, len(records), SLICE):
-            part = records[at : at + SLICE]
-            yield name, RecordBatch("bench", "bench", 0, at, at + len(part), part)
+    for name, some in by_format.items():
+        yield from _cut(name, "bench", some)
+
+
+def _cut(name: str, topic: str, some: Sequence[BenchRecord]) -> Iterator[tuple[str, RecordBatch]]:
+    for at in range(0, len(some), SLICE):
+        part = some[at : at + SLICE]
+        yield name, RecordBatch("bench", topic, 0, at, at + len(part), part)
 
 
 def _figures(costs: list[Cost]) -> dict[str, Any]:
     events = sum(cost.events for cost in costs)
-    read, loads = sum(cost.read for cost in costs), sum(cost.loads for cost in costs)
+    read, bare = sum(cost.read for cost in costs), sum(cost.bare for cost in costs)
     micro = 1e6 / events
     return {
         "events": events,
         "bytes": round(sum(cost.bytes for cost in costs) / events),
-        "loads": round(loads * micro, 2),
+        "bare": round(bare * micro, 2),
         "read": round(read * micro, 2),
-        "beyond": round((read - loads) * micro, 2),
+        "ratio": round(read / bare, 2),
+        "per_second": round(events / read),
     }

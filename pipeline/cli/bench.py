@@ -60,8 +60,7 @@ def bench(
         "peer": peer,
     }
     chosen = {key: value for key, value in given.items() if value is not None}
-    # Without files, parsers has nothing to read: it measures recordings only.
-    alone = [each for each in Bench if each not in (Bench.all, Bench.parsers)]
+    alone = [each for each in Bench if each is not Bench.all]
     for one in alone if name is Bench.all else [name]:
         note(f"Measuring {one}: this takes minutes; anything else that runs here spoils it.")
         figures = _run(one, chosen)

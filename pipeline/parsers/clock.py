@@ -1,12 +1,13 @@
 """What shippers write as time, as milliseconds since 1970 UTC. Never raises: what cannot be read is no time.
 
 Spellings: ISO 8601 with any fraction and any zone or none, `2020-09-20 13:19:31`, epoch numbers in seconds,
-milliseconds, microseconds or nanoseconds (Fluent Bit sends doubles), `/Date(…)/` of .NET, and the yearless
-`Oct 11 22:14:15` of RFC 3164.
+milliseconds, microseconds or nanoseconds (Fluent Bit sends doubles), `/Date(…)/` of .NET, the yearless
+`Oct 11 22:14:15` of RFC 3164, and times with a month's name and a year, as devices and web servers write them.
 """
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, timedelta, tzinfo
 from functools import lru_cache
 from typing import Any
@@ -30,33 +31,49 @@ def moment(value: Any, zone: tzinfo) -> int:
 
 
 def _of_text(text: str, zone: tzinfo) -> int:
-    if len(text) == 24 and text[23] == "Z" and text[19] == "." and text[20:23].isdecimal():
-        second = _utc_second(text[:19])
-        if second:
-            return second + int(text[20:23])
+    # A busy second's events share all but the fraction, so what is left is known already.
+    if len(text) > 20 and text[19] == ".":
+        if text[-1] == "Z":
+            millis, whole = text[20:-1], _whole(text[:19] + "Z", zone)
+        elif text[-5] in "+-":
+            millis, whole = text[20:-5], _whole(text[:19] + text[-5:], zone)
+        elif text[-6] in "+-":
+            millis, whole = text[20:-6], _whole(text[:19] + text[-6:], zone)
+        else:
+            millis, whole = text[20:], _whole(text[:19], zone)
+        if whole and millis.isascii() and millis.isdigit():
+            return whole + int((millis + "00")[:3])
+    elif 18 < len(text) < 26 and (whole := _whole(text, zone)):
+        return whole
+    return _rarer(text, zone)
+
+
+# The spelling of most shippers, three times as fast.
+@lru_cache(maxsize=8_192)
+def _whole(text: str, zone: tzinfo) -> int:
+    return _iso(text, zone) if text[4] == "-" else 0
+
+
+def _iso(text: str, zone: tzinfo) -> int:
+    try:
+        at = datetime.fromisoformat(text)
+        return ((at.replace(tzinfo=zone) if at.tzinfo is None else at) - EPOCH) // MILLI
+    except (ValueError, OverflowError):
+        return 0
+
+
+def _rarer(text: str, zone: tzinfo) -> int:
+    if len(text) < 20 and text.isascii() and text.isdigit():
+        return _of_number(int(text)) if len(text) >= 9 else 0
     if len(text) >= 19 and text[4] == "-":
-        try:
-            at = datetime.fromisoformat(text)
-            if at.tzinfo is None:
-                at = at.replace(tzinfo=zone)
-            return (at - EPOCH) // MILLI
-        except (ValueError, OverflowError):
-            return _of_text(text[:-4] + "Z", zone) if text.endswith(" UTC") else 0
+        found = _iso(text, zone)
+        return _of_text(text[:-4] + "Z", zone) if not found and text.endswith(" UTC") else found
     if text.startswith("/Date("):
         text = text[6:].partition(")")[0].partition("+")[0]  # a zone here changes how it is shown, not when it was
     try:
         return _of_number(float(text)) if 9 <= len(text) <= 24 else 0
     except ValueError:
-        return 0
-
-
-# The spelling of most shippers, three times as fast: a busy second's events share their first 19 characters.
-@lru_cache(maxsize=4096)
-def _utc_second(text: str) -> int:
-    try:
-        return (datetime.fromisoformat(text).replace(tzinfo=UTC) - EPOCH) // MILLI if text[4] == "-" else 0
-    except (ValueError, OverflowError):
-        return 0
+        return dated(text, zone)
 
 
 def _of_number(number: float) -> int:
@@ -66,6 +83,45 @@ def _of_number(number: float) -> int:
     if number < 1e11:
         return round(number * 1000)
     return int(number // (1 if number < 1e14 else 1_000 if number < 1e17 else 1_000_000))
+
+
+_DAY_FIRST = re.compile(r"(\d{1,2})[/ -]([A-Z][a-z]{2})[/ -](\d{4})[: T](.+)")
+_MONTH_FIRST = re.compile(r"(?:[A-Z][a-z]{2},? +)?([A-Z][a-z]{2}) +(\d{1,2}),? +(?:(\d{4}) +)?(\S+)(.*)")
+_SLASHES = re.compile(r"(\d{4})/(\d\d)/(\d\d) (.+)")
+_CLOCK = re.compile(r"(\d\d?):(\d\d):(\d\d)(?:[.,](\d{1,9}))? *([+-]\d\d:?\d\d|Z|UTC|GMT)?(?: .*| [A-Z]{2,5})?\Z")
+
+
+def dated(text: str, zone: tzinfo) -> int:
+    """`Oct 11 2026 22:14:15.003`, `11/Oct/2026:22:14:15 +0500`, `Sun Oct 11 22:14:15 2026`, `2026/10/11 22:14:15`.
+
+    A zone is read where it is an offset or UTC; the letters of others name several zones, and `zone` counts.
+    """
+    return _dated(text, zone) if 17 <= len(text) <= 48 else 0
+
+
+@lru_cache(maxsize=8_192)
+def _dated(text: str, zone: tzinfo) -> int:
+    if (found := _DAY_FIRST.match(text)) is not None:
+        day, month, year, clock = found.groups()
+    elif (found := _MONTH_FIRST.match(text)) is not None:
+        month, day, year, clock, rest = found.groups()
+        if year is None:
+            head, _, year = rest.strip().rpartition(" ")
+            rest = head
+        clock = f"{clock} {rest.strip()}"
+    elif (found := _SLASHES.match(text)) is not None:
+        year, number, day, clock = found.groups()
+        month = MONTHS[int(number) - 1] if 0 < int(number) < 13 else ""
+    else:
+        return 0
+    told = _CLOCK.match(clock.strip())
+    if told is None or month not in _NUMBERS or not year.isdigit():
+        return 0
+    hour, minute, second, fraction, offset = told.groups()
+    where = "" if offset is None else offset if offset[0] in "+-" else "Z"
+    said = f"{year}-{_NUMBERS[month]:02}-{int(day):02}T{int(hour):02}:{minute}:{min(int(second), 59):02}{where}"
+    whole = _iso(said, zone)
+    return whole + int(((fraction or "") + "000")[:3]) if whole else 0
 
 
 def without_year(stamp: str, near_ms: int, zone: tzinfo) -> int:

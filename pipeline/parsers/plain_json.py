@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Final
 
-from detectors.ioc.observables import DIGESTS, Rows, address, take_address, take_host, take_url
+from detectors.ioc.observables import (
+    DIGESTS,
+    Rows,
+    take_address,
+    take_agent,
+    take_email,
+    take_host,
+    take_path,
+    take_url,
+)
 from pipeline.parsers.clock import moment
-from pipeline.parsers.shape import Topic, source, word
+from pipeline.parsers.shape import Topic, ip, reach, source, word
 from pipeline.parsers.windows import without_spaces
-from pipeline.parsers.winlogbeat import reach
-from schemas.event import Event, Format
+from schemas.event import Event, Format, Source
 
 JSON = Format("json", "json")
 
@@ -22,7 +31,9 @@ OBSERVABLES: Final[Rows] = (
     ("server", {"ip": take_address}),
     ("dns", {"question": {"name": take_host}, "resolved_ip": take_address}),
     ("tls", {"client": {"server_name": take_host}}),
-    ("file", {"hash": DIGESTS}),
+    ("file", {"hash": DIGESTS, "path": take_path}),
+    ("user_agent", {"original": take_agent}),
+    ("email", take_email),
     ("process", {"hash": DIGESTS}),
     *DIGESTS.items(),
 )
@@ -53,47 +64,50 @@ def is_json(_doc: dict[str, Any]) -> bool:
 
 def plain_json(doc: dict[str, Any], raw: bytes, _near: int, topic: Topic) -> Event:
     """The fields are the record's own object."""
-    cloudtrail = "eventSource" in doc and "eventName" in doc and "awsRegion" in doc
     if " " in "".join(doc):
         doc = without_spaces(doc) | doc
+    keys = doc.keys()
+    known = _source_of(doc, topic)
     own = 0
-    for name in _TIMES:
-        if name in doc:
-            own = moment(doc[name], topic.zone)
-            if own:
+    if not _TIME_NAMES.isdisjoint(keys):
+        for name in _TIMES:
+            if name in keys and (own := moment(doc[name], topic.zone)):
                 break
-    return Event(
-        0,
-        raw,
-        JSON,
-        source("aws", "", "cloudtrail") if cloudtrail else topic.source,
-        doc,
-        0,
-        own,
-        host=_pick(doc, _HOST),
-        user=_pick(doc, _USER),
-        src_ip=_pick_address(doc, _SRC),
-        dst_ip=_pick_address(doc, _DST),
-        process=_pick(doc, _PROCESS),
-        command_line=_pick(doc, _COMMAND),
-        domain=_pick(doc, _DOMAIN),
-    )
+    event = Event(0, raw, JSON, known, doc, 0, own)
+    heads = keys & _HEADS
+    if heads:
+        for column, their, paths, read in _COLUMNS:
+            if not their.isdisjoint(heads):
+                setattr(event, column, _pick(doc, paths, read))
+    return event
 
 
-def _pick(doc: dict[str, Any], paths: tuple[tuple[str, ...], ...]) -> str:
+def _source_of(doc: dict[str, Any], topic: Topic) -> Source:
+    cloudtrail = "eventSource" in doc and "eventName" in doc and "awsRegion" in doc
+    return source("aws", "", "cloudtrail") if cloudtrail else topic.source
+
+
+def _pick(doc: dict[str, Any], paths: tuple[tuple[str, ...], ...], read: Callable[[Any], str]) -> str:
     for path in paths:
         if path[0] in doc:
-            value = word(reach(doc, path))
+            said = doc[path[0]] if len(path) == 1 else reach(doc, path)
+            value = read(said)
             if value and value != "-":
                 return value
     return ""
 
 
-def _pick_address(doc: dict[str, Any], paths: tuple[tuple[str, ...], ...]) -> str:
-    for path in paths:
-        if path[0] in doc:
-            value = reach(doc, path)
-            known = address(value) if type(value) is str else None
-            if known is not None:
-                return known.value
-    return ""
+_COLUMNS: Final = tuple(
+    (column, frozenset(path[0] for path in paths), paths, read)
+    for column, paths, read in (
+        ("host", _HOST, word),
+        ("user", _USER, word),
+        ("src_ip", _SRC, ip),
+        ("dst_ip", _DST, ip),
+        ("process", _PROCESS, word),
+        ("command_line", _COMMAND, word),
+        ("domain", _DOMAIN, word),
+    )
+)
+_HEADS: Final = frozenset().union(*(heads for _, heads, _, _ in _COLUMNS))
+_TIME_NAMES: Final = frozenset(_TIMES)

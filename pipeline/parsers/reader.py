@@ -17,13 +17,15 @@ from zoneinfo import ZoneInfo
 import orjson
 
 from detectors.ioc import free_text, host_forms, money_forms, network_forms, observables
-from detectors.ioc.observables import extract
 from detectors.sigma.pipelines import MAX_BYTES as MAX_PIPELINE
 from detectors.sigma.pipelines import ours
 from detectors.sigma.pipelines import read as read_pipeline
 from pipeline.parsers.clock import DAY_MS
-from pipeline.parsers.formats import JSON_SHAPES, SHAPES, TEXT_SHAPES
+from pipeline.parsers.columns import columns, place
+from pipeline.parsers.formats import EXTRACTORS, JSON_SHAPES, SHAPES, TEXT_SHAPES
+from pipeline.parsers.objects import MAX_BYTES, read_object
 from pipeline.parsers.shape import Shape, Topic, bound, source
+from pipeline.parsers.whole_text import with_text
 from pipeline.settings import Settings
 from schemas.dead_letter import DeadLetter
 from schemas.errors import RefusedError, UnparsableError
@@ -35,14 +37,10 @@ from schemas.identity import short_hash
 OLDEST_MS: Final = 7 * DAY_MS
 NEWEST_MS: Final = 5 * 60_000
 
-#: Larger records are not read: four times what a topic takes, so only a broker set up by others sends them.
-MAX_BYTES: Final = 128 << 20
-#: Containers within containers; orjson takes 1,024, which is more than a recursive reader of the event survives.
-MAX_DEPTH: Final = 100
 LARGE: Final = 64 << 10
+SYSLOG: Final = SHAPES["syslog"]
 #: What a text format is told by, bytes.
 HEAD: Final = 1_024
-_NESTING: Final = frozenset((dict, list))
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,14 +58,13 @@ class Reader:
     """
 
     def __init__(self, settings: Settings, *, bare: bool = False) -> None:
-        try:
-            self._zone = ZoneInfo(settings.timezone)
-        except (OSError, ValueError, KeyError):
-            raise RefusedError(f"timezone: {settings.timezone!r} is no time zone (try Asia/Almaty).") from None
+        self._zone = _zone(settings.timezone)
         for entry in settings.topics:
             if entry.format != "detect" and entry.format not in SHAPES:
                 known = ", ".join(SHAPES)
                 raise RefusedError(f"topics: {entry.topic} names the format {entry.format!r}; there are {known}.")
+            if entry.timezone:
+                _zone(entry.timezone)
         self._settings = settings
         self._bare = bare
         self._mappings = {entry.mapping: mapping(entry.mapping) for entry in settings.topics if entry.mapping}
@@ -99,15 +96,26 @@ class Reader:
     def _topic(self, name: str) -> Topic:
         entry = self._settings.for_topic(name)
         known = Topic(
-            self._zone,
+            _zone(entry.timezone) if entry.timezone else self._zone,
             source(entry.product.lower(), entry.category.lower(), entry.service),
             int(entry.lateness * 1000),
             SHAPES.get(entry.format),
             self._mappings.get(entry.mapping),
             self._bare,
+            entry.fields,
+            entry.delimiter,
+            columns(entry.columns.items()),
+            entry.observables == "text",
         )
         self._topics[name] = known
         return known
+
+
+def _zone(name: str) -> ZoneInfo:
+    try:
+        return ZoneInfo(name)
+    except (OSError, ValueError, KeyError):
+        raise RefusedError(f"timezone: {name!r} is no time zone (try Asia/Almaty).") from None
 
 
 def mapping(name: str) -> FieldMapping:
@@ -144,10 +152,18 @@ def _event(record: Record, topic: Topic) -> Event:
     raw = record.value
     if not raw:
         raise UnparsableError("empty")
-    shape, content = _content(raw, topic.shape)
+    start = raw[0]
+    if start == 0x7B:  # {
+        shape, content = _of_object(raw, topic)
+    elif start == 0x3C and topic.shape is None and raw[1:2].isdigit() and len(raw) < LARGE:  # <13>: most text is syslog
+        shape, content = SYSLOG, str(raw.rstrip(b" \t\r\n\0"), "utf-8", "replace")
+    else:
+        shape, content = _other(raw, topic)
     kafka_ms = record.timestamp
     event = shape.parse(content, raw, kafka_ms, topic)
     event.offset = record.offset
+    if topic.columns:
+        place(event, topic)
     if topic.bare:
         return event
     own_ms = event.time_ms
@@ -160,78 +176,40 @@ def _event(record: Record, topic: Topic) -> Event:
     else:
         event.time_ms = kafka_ms
         event.doubtful = True
-    event.observables = extract(event, shape.table)
+    event.observables = EXTRACTORS[event.format.name](event)
+    if topic.text:
+        event.observables = with_text(event)
     if len(raw) > LARGE:
         bound(event)
     return event
 
 
-def _content(raw: bytes, named: Shape | None) -> tuple[Shape, Any]:
-    """The record's object or text, decoded once, and its format. Raises UnparsableError."""
-    start = raw[0]
-    if start == 0x7B:  # {
-        doc = _object(raw)
-        for shape in JSON_SHAPES if named is None else (named,) if named in JSON_SHAPES else ():
-            if shape.sniff(doc):
-                return shape, doc
-        raise UnparsableError("format")
-    return _other(raw, named)
+def _of_object(raw: bytes, topic: Topic) -> tuple[Shape, Any]:
+    """A record's object, decoded once, and its format. Raises UnparsableError."""
+    doc = read_object(raw)
+    named = topic.shape
+    for shape in JSON_SHAPES if named is None else (named,) if named.objects else ():
+        if shape.sniff(doc):
+            return shape, doc
+    raise UnparsableError("format")
 
 
-def _object(raw: bytes) -> Any:
-    if len(raw) > MAX_BYTES:
-        raise UnparsableError("size")
-    try:
-        doc = orjson.loads(raw)
-    except orjson.JSONDecodeError as error:
-        raise UnparsableError(_reason(error.msg)) from None
-    # A document that nests so deep holds as many opening marks; few others do, and to walk each would cost more.
-    if _held(raw, b"{") + _held(raw, b"[") > MAX_DEPTH and _deep(doc):
-        raise UnparsableError("depth")
-    return doc
-
-
-def _held(raw: bytes, mark: bytes) -> int:
-    """How often a byte is in a record. `bytes.count` looks at one byte after the other and takes four times as long."""
-    return len(raw) - len(raw.replace(mark, b""))
-
-
-def _reason(message: str) -> str:
-    if "UTF-8" in message or "surrogate" in message:
-        return "encoding"
-    return "depth" if "depth" in message else "json"
-
-
-def _deep(doc: dict[str, Any]) -> bool:
-    """Whether containers stand in containers more than MAX_DEPTH times."""
-    level: list[Any] = [value for value in doc.values() if type(value) in _NESTING]
-    for _ in range(MAX_DEPTH):
-        if not level:
-            return False
-        inner: list[Any] = []
-        for outer in level:
-            values = outer.values() if type(outer) is dict else outer
-            inner += [value for value in values if type(value) in _NESTING]
-        level = inner
-    return bool(level)
-
-
-def _other(raw: bytes, named: Shape | None) -> tuple[Shape, Any]:
+def _other(raw: bytes, topic: Topic) -> tuple[Shape, Any]:
     """What does not start with a brace: a text format, or an object behind a byte order mark or blanks."""
     bare = raw.removeprefix(b"\xef\xbb\xbf").strip(b" \t\r\n\0")
     if not bare:
         raise UnparsableError("empty")
     if len(raw) > MAX_BYTES:
         raise UnparsableError("size")
-    if bare[:1] == b"{":
-        return _content(bare, named)
-    if bare[:1] in (b"[", b'"'):
-        raise UnparsableError("shape")
-    head = bare[:HEAD].decode("utf-8", "replace")
-    for shape in TEXT_SHAPES if named is None else (named,) if named in TEXT_SHAPES else ():
+    if bare[0] == 0x7B:
+        return _of_object(bare, topic)
+    named = topic.shape
+    # Told by what is ASCII; to replace what is no UTF-8 costs, and garbage is not worth it.
+    head = bare[:HEAD].decode("latin-1")
+    for shape in TEXT_SHAPES if named is None else () if named.objects else (named,):
         if shape.sniff(head):
             return shape, bare.decode("utf-8", "replace")
-    raise UnparsableError("format")
+    raise UnparsableError("shape" if head[0] in '["' else "format")
 
 
 def _dead(record: Record, reason: str) -> DeadLetter:

@@ -40,12 +40,20 @@ class Topic:
     """Where its records hold the fields of rules, if not under their names."""
     bare: bool = False
     """Only what rules look at is wanted, fields and source; columns and the event's own time may be left out."""
+    fields: tuple[str, ...] = ()
+    """The names of a separated record's values, in order: what a header line would say."""
+    delimiter: str = ","
+    columns: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    """Column, or word of the log source → the path at which its records hold it."""
+    text: bool = False
+    """Observables are looked for in the record's text too."""
 
 
 class Shape(NamedTuple):
     """One format: its name and form, how a record of it is known, how it is read.
 
-    `sniff` and `parse` of a JSON format get the record's object, of a text format its text without end of line.
+    `sniff` and `parse` of a JSON format get the record's object, of a text format its text without end of line; of
+    this the first HEAD characters may be all that `sniff` gets, and of what is beyond ASCII it sees single bytes.
     """
 
     format: Format
@@ -54,6 +62,11 @@ class Shape(NamedTuple):
     """(object or text, raw, Kafka's time in ms or less than 0, topic) → event."""
     table: Rows = ()
     """Where its observables stand, beside those of the columns."""
+
+    @property
+    def objects(self) -> bool:
+        """Whether its records are JSON objects, and not text."""
+        return self.format.form == "json"
 
 
 def first(get: Get, names: Iterable[str]) -> str:
@@ -82,12 +95,15 @@ def address_of(*names: str) -> Column:
 
     def column(get: Get) -> str:
         value = said(get)
-        if not value:
-            return ""
-        found = address(value)
-        return found.value if found is not None else ""
+        return ip(value) if value else ""
 
     return column
+
+
+def ip(value: Any) -> str:
+    """An IP address, normalised; nothing for what is none."""
+    known = address(value) if type(value) is str and value else None
+    return known.value if known is not None else ""
 
 
 def word(value: Any) -> str:
@@ -103,10 +119,21 @@ def bound(event: Event) -> None:
             setattr(event, name, value[:MAX_WORD])
 
 
+def reach(value: Any, path: tuple[str, ...]) -> Any:
+    """What stands at a path of names, or None. A name with dots in it counts as a path too."""
+    for at, name in enumerate(path):
+        if not isinstance(value, dict):
+            return None
+        if name not in value and at + 1 < len(path):
+            return value.get(".".join(path[at:]))
+        value = value.get(name)
+    return value
+
+
 @lru_cache(maxsize=16_384)
 def source(product: str, category: str, service: str, event_id: int = 0) -> Source:
     """One object per distinct source; bounded, since a shipper writes the service."""
-    return Source(product, category, service[:MAX_SOURCE].lower(), event_id)
+    return Source(product[:MAX_SOURCE], category, service[:MAX_SOURCE].lower(), event_id)
 
 
 @lru_cache(maxsize=16_384)

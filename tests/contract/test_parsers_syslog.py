@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import time
+from datetime import datetime
 
 import pytest
 
 from pipeline.settings import TopicSettings
 from schemas.event import Source
-from tests.parsing import NOW_MS, event, reader, reason
+from tests.builders import batch_of
+from tests.parsing import NOW_MS, READER, event, reader, reason
 
 TIME_S = NOW_MS // 1000 * 1000
 
@@ -57,6 +59,101 @@ def test_rfc_3164_is_read_with_and_without_priority(line: bytes) -> None:
     found = event(line)
     assert found.fields == {"message": "hello", "hostname": "srv01", "program": "app", "pid": "99"}
     assert found.time_ms == TIME_S
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "<13>Oct 11 22:14:15.003 srv01 app[99]: hello",
+        "<13>Oct 11 22:14:15.003456 srv01 app[99]: hello",
+        "<13>Oct 11 2026 22:14:15.003 srv01 app[99]: hello",
+        "<13>Oct 11 22:14:15.003 2026 srv01 app[99]: hello",
+        "<13>2026-10-11T22:14:15.003+05:00 srv01 app[99]: hello",
+        "<13>2026-10-11T17:14:15.003Z srv01 app[99]: hello",
+        "<13>2026-10-11 22:14:15.003 srv01 app[99]: hello",
+        "2026-10-11T22:14:15.003456+05:00 srv01 app[99]: hello",
+        "<13>1791738855.003 srv01 app[99]: hello",
+        "<13>1 2026-10-11T22:14:15.003+05:00 srv01 app 99 - - hello",
+        "<13>1 2026-10-11T17:14:15.003456Z srv01 app 99 - - \ufeffhello",
+        "52 <13>Oct 11 22:14:15.003 srv01 app[99]: hello",
+        "61 <13>1 2026-10-11T17:14:15.003Z srv01 app 99 - - hello",
+    ],
+)
+def test_one_message_is_one_event_in_every_stamp_and_framing(line: str) -> None:
+    found = event(line.encode())
+    assert found.fields == {"message": "hello", "hostname": "srv01", "program": "app", "pid": "99"}
+    assert (found.time_ms, found.host, found.process) == (NOW_MS, "srv01", "app")
+
+
+@pytest.mark.parametrize(
+    ("line", "host", "program", "message"),
+    [
+        ("<13>Oct 11 22:14:15 app[99]: hello", "", "app", "hello"),
+        ("<13>Oct 11 22:14:15 app: hello", "", "app", "hello"),
+        ("<13>Oct 11 22:14:15 srv01 hello world", "srv01", "", "hello world"),
+        ("<13>Oct 11 22:14:15 10.0.0.5 app: hello", "10.0.0.5", "app", "hello"),
+        ("<13>Oct 11 22:14:15 2001:db8::1 app: hello", "2001:db8::1", "app", "hello"),
+        ("<13>Oct 11 22:14:15 srv01/relay app: hello", "srv01/relay", "app", "hello"),
+        ("<13>Oct  1 22:14:15 srv01 app: hello", "srv01", "app", "hello"),
+        ("<13>Oct 11 22:14:15 srv01 app: first\n  second\n\tthird", "srv01", "app", "first\n  second\n\tthird"),
+        ("<13>Oct 11 22:14:15 srv01 app:", "srv01", "app", ""),
+        ("<13>Oct 11 22:14:15 srv01", "srv01", "", ""),
+        ("<13>hello world", "", "", "hello world"),
+        ("<13>1 - - - - - - hello", "", "", "hello"),
+        ("<13>1 2026-10-11T17:14:15Z srv01 app - - -", "srv01", "app", ""),
+    ],
+)
+def test_what_is_missing_in_a_line_is_missing_in_the_event(line: str, host: str, program: str, message: str) -> None:
+    found = event(line.encode())
+    assert (found.host, found.process, found.fields["message"]) == (host, program, message)
+
+
+SSHD = "Failed password for invalid user oracle from 203.0.113.9 port 4242 ssh2"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        f"<38>Oct 11 22:14:15 srv01 sshd[7]: {SSHD}",
+        f"Oct 11 22:14:15 srv01 sshd[7]: {SSHD}",
+        f"<38>2026-10-11T22:14:15+05:00 srv01 sshd[7]: {SSHD}",
+        f"2026-10-11T22:14:15+05:00 srv01 sshd[7]: {SSHD}",
+        f"<38>1 2026-10-11T17:14:15Z srv01 sshd 7 - - {SSHD}",
+        f"99 <38>1 2026-10-11T17:14:15Z srv01 sshd 7 - - {SSHD}",
+    ],
+)
+def test_sshd_by_rsyslog_syslog_ng_and_a_file_is_the_same_event(line: str) -> None:
+    found = event(line.encode())
+    assert found.fields == {
+        "message": SSHD, "hostname": "srv01", "program": "sshd", "pid": "7", "outcome": "Failed", "method": "password",
+        "user": "oracle", "src_ip": "203.0.113.9", "src_port": "4242",
+    }  # fmt: skip
+    assert (found.source, found.time_ms) == (linux("sshd"), TIME_S)
+    assert (found.host, found.user, found.src_ip, found.process) == ("srv01", "oracle", "203.0.113.9", "sshd")
+    assert found.observables == (("ipv4", "203.0.113.9"),)
+
+
+def kafka(text: str) -> int:
+    return round(datetime.fromisoformat(text).timestamp() * 1000)
+
+
+@pytest.mark.parametrize(
+    ("stamp", "received", "meant"),
+    [
+        ("Dec 31 23:59:58", "2027-01-01T00:00:30+05:00", "2026-12-31T23:59:58+05:00"),
+        ("Jan  1 00:00:02", "2026-12-31T23:59:58+05:00", "2027-01-01T00:00:02+05:00"),
+        ("Feb 29 12:00:00", "2028-03-01T09:00:00+05:00", "2028-02-29T12:00:00+05:00"),
+        ("Feb 29 23:59:59.5", "2028-02-29T23:59:59+05:00", "2028-02-29T23:59:59.5+05:00"),
+    ],
+)
+def test_the_year_is_that_of_kafkas_time_over_its_turn_and_on_leap_days(stamp: str, received: str, meant: str) -> None:
+    found = event(f"<13>{stamp} srv01 app: x".encode(), kafka(received))
+    assert (found.time_ms, found.doubtful) == (kafka(meant), False)
+
+
+def test_a_leap_day_that_is_none_gives_way_to_kafkas_time() -> None:
+    found = event(b"<13>Feb 29 12:00:00 srv01 app: x", kafka("2026-03-01T09:00:00+05:00"))
+    assert (found.time_ms, found.doubtful) == (kafka("2026-03-01T09:00:00+05:00"), True)
 
 
 def test_a_yearless_time_is_in_the_zone_of_the_settings() -> None:
@@ -252,6 +349,11 @@ HOSTILE = {
     "quotes": b"type=SYSCALL msg=audit(1.000:1): " + b"a={ b='" * 150_000,
     "structured": b"<38>1 - h a - - [x" + b' a="b"' * 150_000,
     "urls": b"<13>" + b"http://" * 150_000,
+    "digits": b"1" * 1_000_000,
+    "stamp": b"<13>" + b"Oct 11 22:14:15 " * 60_000,
+    "host": b"<13>Oct 11 22:14:15 " + b"a" * 1_000_000,
+    "elements": b"<38>1 - h a - - " + b"[x]" * 300_000,
+    "access": b"1 " * 500_000,
     "labels": b"<13>Oct 11 22:14:15 h a: http://" + b"a." * 500_000,
 }
 
@@ -259,5 +361,6 @@ HOSTILE = {
 @pytest.mark.parametrize("name", HOSTILE)
 def test_a_megabyte_made_to_be_slow_is_read_in_time(name: str) -> None:
     started = time.process_time()
-    event(HOSTILE[name])
+    reading = READER.read(batch_of(HOSTILE[name], timestamp=NOW_MS))
+    assert [letter.reason for letter in reading.dead] in ([], ["format"])
     assert time.process_time() - started < 1.0

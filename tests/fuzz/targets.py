@@ -17,12 +17,17 @@ import yaml
 from detectors.sigma.engine import Engine
 from detectors.sigma.load import load
 from detectors.sigma.rule import LogSource, Rule
+from pipeline.bench.records import records
 from pipeline.parsers import Reader
+from pipeline.parsers.formats import SHAPES
+from pipeline.settings import Settings, TopicSettings
 from pipeline.settings import load as load_settings
+from schemas.dead_letter import REASONS
 from tests.builders import batch_of
 from tests.fuzz import feeds
 from tests.fuzz.bending import mutated
 from tests.fuzz.conditions import NAMES, holds
+from tests.parsing import NOW_MS, whole
 from tests.semantics import CASES
 from tests.sigma import ANY, event, pairs, plain_pairs, rule_text, tree_rule
 
@@ -82,11 +87,35 @@ def events(random: Random) -> None:
     assert time.process_time() - start < LONGEST, records
 
 
+def parsers(random: Random) -> None:
+    """Any bytes as a record of any format: one event or one dead letter, whole, not our fault, in bounded time."""
+    record = random.choice(_SEEDS)
+    for _ in range(random.randint(0, 3)):
+        record = _grown(random, record) if random.random() < 0.4 else mutated(random, record, _PIECES)
+    for reader in (_READER, random.choice(_NAMED)):
+        start = time.process_time()
+        reading = reader.read(batch_of(record, timestamp=random.choice((-1, 0, NOW_MS))))
+        assert time.process_time() - start < 1.0, record[:1_000]
+        assert len(reading.events) + len(reading.dead) == 1, record[:1_000]
+        assert all(letter.reason in REASONS and letter.reason != "fault" for letter in reading.dead), record[:1_000]
+        for each in reading.events:
+            whole(each)
+
+
+def _grown(random: Random, record: bytes) -> bytes:
+    """A part of a record many times over: keys, separators, escapes and depths by the thousand."""
+    start = random.randrange(len(record) + 1)
+    part = record[start : start + random.randint(1, 30)] or b"\\"
+    part = random.choice((part, part, b"\\", b"=", b"|", b'"', b" ", b"\t", b"[", b'{"a":', b"a=", b"\0", b"%", b"9"))
+    return record[:start] + part * random.choice((3, 100, 10_000)) + record[start:]
+
+
 TARGETS: Final[dict[str, Callable[[Random], None]]] = {
     "rules": rules,
     "conditions": conditions,
     "events": events,
     **feeds.TARGETS,
+    "parsers": parsers,
 }
 
 _CONDITION_WORDS: Final = (
@@ -94,6 +123,28 @@ _CONDITION_WORDS: Final = (
     "AND", "NOT", "them", "1", "no", "* ", "|",
 )  # fmt: skip
 _READER: Final = Reader(load_settings())
+#: A reader for each format that a topic names, with and without what its settings may say.
+_NAMED: Final = [
+    Reader(Settings(topics=(TopicSettings(topic="raw.*", format=name, **said),)))
+    for name in SHAPES
+    for said in (
+        {},
+        {
+            "fields": ("ts", "uid", "host"),
+            "service": "conn",
+            "columns": {"time": "ts", "host": "uid.a", "product": "host"},
+        },
+    )
+]
+_SEEDS: Final = [value for _, values in records(3) for value in values] + [
+    b"#path\tconn\n#fields\tts\tuid\tn\n1791738855.003\tC1\t5",
+    b"time,host,user\n2026-10-11 22:14:15,srv01,dana",
+    b"<166>Oct 11 2026 22:14:15 fw01 : %ASA-4-106023: Deny tcp src outside:203.0.113.9/4242 dst inside:10.0.0.5/22",
+    b'{"EventID": 4624, "Channel": "Security", "TargetUserName": "dana"}',
+    b'{"Event": {"System": {"EventID": {"#text": 1}, "Channel": "x"}, "EventData": {"Data": [{"Name": "a"}]}}}',
+    b'{"winlog": {"channel": "Security", "event_id": 1, "event_data": {"a": "b"}}}',
+    b'type=EXECVE msg=audit(1791738855.003:45): argc=2 a0="curl" a1=687474703A2F2F6576696C2E6578616D706C652F78',
+]
 
 
 def _rules_of_the_page() -> list[Rule]:

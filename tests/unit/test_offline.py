@@ -51,8 +51,12 @@ def needle(number: int, text: str = "") -> bytes:
 def whole(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """The events that were read wholly, as they are read."""
     read: list[Any] = []
-    real = reader.extract
-    monkeypatch.setattr(reader, "extract", lambda event, table: (read.append(event), real(event, table))[1])
+
+    def reading(real: Any) -> Any:
+        return lambda event: (read.append(event), real(event))[1]
+
+    every = {name: reading(real) for name, real in reader.EXTRACTORS.items()}
+    monkeypatch.setattr(reader, "EXTRACTORS", every)
     return read
 
 
