@@ -8,16 +8,33 @@ from __future__ import annotations
 
 from typing import Final
 
-from pipeline.parsers import auditd, ecs, plain_json, suricata, syslog, windows, winlogbeat, zeek
+from pipeline.parsers import (
+    auditd,
+    collectors,
+    ecs,
+    evtx,
+    fluent,
+    nxlog,
+    plain_json,
+    suricata,
+    syslog,
+    windows,
+    winlogbeat,
+    zeek,
+)
 from pipeline.parsers.shape import Shape
 
 JSON_SHAPES: Final = (
-    Shape(windows.NXLOG, windows.is_nxlog, windows.nxlog, windows.OBSERVABLES),
-    Shape(windows.EVTX, windows.is_evtx, windows.evtx, windows.OBSERVABLES),
+    Shape(windows.NXLOG, nxlog.is_nxlog, nxlog.nxlog, windows.OBSERVABLES),
+    Shape(evtx.EVTX, evtx.is_evtx, evtx.evtx, windows.OBSERVABLES),
     Shape(winlogbeat.WINLOGBEAT, winlogbeat.is_winlogbeat, winlogbeat.winlogbeat, windows.OBSERVABLES),
+    Shape(collectors.VECTOR, collectors.is_vector, collectors.vector, windows.OBSERVABLES),
+    Shape(fluent.FLUENT, fluent.is_fluent, fluent.fluent, windows.OBSERVABLES),
     Shape(suricata.EVE, suricata.is_eve, suricata.eve, suricata.OBSERVABLES),
     Shape(zeek.ZEEK, zeek.is_zeek, zeek.zeek, zeek.OBSERVABLES),
+    Shape(collectors.OTEL, collectors.is_otel, collectors.otel, windows.OBSERVABLES),
     Shape(ecs.ECS, ecs.is_ecs, ecs.ecs, plain_json.OBSERVABLES),
+    Shape(fluent.FLAT, fluent.is_flat, fluent.flat, windows.OBSERVABLES),
     Shape(plain_json.JSON, plain_json.is_json, plain_json.plain_json, plain_json.OBSERVABLES),
 )
 TEXT_SHAPES: Final = (
