@@ -1,4 +1,4 @@
-"""Other JSON objects: CloudTrail by its own names, whatever else by the topic's default log source and ECS's names."""
+"""Other JSON objects: by the topic's default log source and ECS's names."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from detectors.ioc.observables import DIGESTS, Rows, address, take_address, take_host, take_url
 from pipeline.parsers.clock import moment
-from pipeline.parsers.shape import Topic, source, word
+from pipeline.parsers.shape import Topic, word
 from pipeline.parsers.windows import without_spaces
 from pipeline.parsers.winlogbeat import reach
 from schemas.event import Event, Format
@@ -53,7 +53,6 @@ def is_json(_doc: dict[str, Any]) -> bool:
 
 def plain_json(doc: dict[str, Any], raw: bytes, _near: int, topic: Topic) -> Event:
     """The fields are the record's own object."""
-    cloudtrail = "eventSource" in doc and "eventName" in doc and "awsRegion" in doc
     if " " in "".join(doc):
         doc = without_spaces(doc) | doc
     own = 0
@@ -66,7 +65,7 @@ def plain_json(doc: dict[str, Any], raw: bytes, _near: int, topic: Topic) -> Eve
         0,
         raw,
         JSON,
-        source("aws", "", "cloudtrail") if cloudtrail else topic.source,
+        topic.source,
         doc,
         0,
         own,
