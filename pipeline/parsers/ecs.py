@@ -36,7 +36,9 @@ PRODUCTS: Final = frozenset({"windows", "linux", "macos"})
 
 
 def is_ecs(doc: dict[str, Any]) -> bool:
-    """It names the schema, or an event's kind or category in its words."""
+    """It names the schema, or an event's kind or category in its words, and is none of Winlogbeat's."""
+    if "winlog" in doc or "winlog.channel" in doc:
+        return False
     if isinstance(doc.get("ecs"), dict) or "ecs.version" in doc:
         return True
     event = doc.get("event")
