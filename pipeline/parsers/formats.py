@@ -11,6 +11,7 @@ from typing import Final
 from pipeline.parsers import (
     auditd,
     azure,
+    bundles,
     cloudtrail,
     collectors,
     ecs,
@@ -52,6 +53,7 @@ JSON_SHAPES: Final = (
     Shape(services.DUO, services.is_duo, services.duo, services.OBSERVABLES),
     Shape(services.ONELOGIN, services.is_onelogin, services.onelogin, services.OBSERVABLES),
     Shape(services.OPENCANARY, services.is_opencanary, services.opencanary, services.OBSERVABLES),
+    Shape(bundles.BUNDLE, bundles.is_bundle, bundles.bundle),
     Shape(fluent.FLAT, fluent.is_flat, fluent.flat, windows.OBSERVABLES),
     Shape(plain_json.JSON, plain_json.is_json, plain_json.plain_json, plain_json.OBSERVABLES),
 )
