@@ -70,10 +70,11 @@ class _Reader:
     """The other process, fed and asked."""
 
     def __init__(self) -> None:
-        # Nothing of ours is in its environment: what it reads is not ours.
-        known = {word: os.environ[word] for word in ("PATH", "PYTHONPATH", "LD_LIBRARY_PATH") if word in os.environ}
+        # No secret of ours is in its environment, and no module of the folder we stand in is taken for one of ours.
+        known = {word: os.environ[word] for word in ("PATH", "LD_LIBRARY_PATH") if word in os.environ}
+        known["PYTHONPATH"] = os.pathsep.join(filter(None, sys.path))
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "pipeline.recordings_evtx"],
+            [sys.executable, "-P", "-m", "pipeline.recordings_evtx"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
