@@ -17,18 +17,26 @@ Status = Literal["carried", "by map", "not"]
 
 #: Each shape that a mapping or a parser of ours takes to Sigma's names: where it is done.
 MAPPINGS: Final = (
-    ("ECS (Elastic's agents, Filebeat)", "told by `ecs` or `event.category`", "`detectors/sigma/mappings/ecs.yml`"),
-    (
-        "Winlogbeat, Vector's `windows_event_log`",
-        "told by `winlog`, or `event_data`",
-        "`pipeline/parsers/winlogbeat.py`",
-    ),
-    ("NXLog, flat JSON", "told by `EventID` beside a channel", "`pipeline/parsers/windows.py`"),
-    ("EVTX as JSON", "told by `Event.System`", "`pipeline/parsers/windows.py`"),
+    ("NXLog, flat JSON", "told by `EventID` beside a channel", "`pipeline/parsers/nxlog.py`"),
+    ("EVTX as JSON, and binary in files", "told by `Event.System`", "`pipeline/parsers/evtx.py`"),
+    ("Winlogbeat, Elastic Agent on Windows", "told by `winlog`", "`pipeline/parsers/winlogbeat.py`"),
+    ("Vector's `windows_event_log`", "told by `event_id`, `channel`", "`pipeline/parsers/collectors.py`"),
+    ("OpenTelemetry's `windowseventlog`", "told by `event_id.id`", "`pipeline/parsers/collectors.py`"),
+    ("Fluent Bit, Fluentd on Windows", "told by `StringInserts`, `ProviderName`", "`pipeline/parsers/fluent.py`"),
+    ("other flat Windows events", "told by names for `EventID` and a channel", "`pipeline/parsers/fluent.py`"),
+    ("journald", "told by `_BOOT_ID`, `SYSLOG_IDENTIFIER`", "`pipeline/parsers/journald.py`"),
     ("auditd", "told by `type=… audit(…)`, also in syslog", "`pipeline/parsers/auditd.py`"),
+    ("ECS (Elastic's agents, Filebeat)", "told by `ecs` or `event.category`", "`detectors/sigma/mappings/ecs.yml`"),
+    ("OCSF 1.x", "told by `class_uid`", "`detectors/sigma/mappings/ocsf.yml`"),
     ("Zeek", "told by `uid` and `id.orig_h`, or `_path`", "`pipeline/parsers/zeek.py`, names by provider"),
     ("Suricata", "told by `event_type`", "`pipeline/parsers/suricata.py`, names by provider"),
-    ("CloudTrail", "told by `eventSource`, `eventName`, `awsRegion`", "`pipeline/parsers/plain_json.py`"),
+    ("CloudTrail", "told by `eventSource`, `eventName`", "`detectors/sigma/mappings/cloudtrail.yml`"),
+    ("Kubernetes audit", "told by `audit.k8s.io`", "`detectors/sigma/mappings/kubernetes.yml`"),
+    ("Microsoft 365", "told by `Operation`, `Workload`", "`detectors/sigma/mappings/microsoft365.yml`"),
+    ("Entra ID, Azure", "told by `operationName`, or Graph's names", "`detectors/sigma/mappings/azure.yml`"),
+    ("Okta", "told by `eventType`, `actor`", "`pipeline/parsers/okta.py`"),
+    ("Google Cloud and Workspace", "told by `protoPayload`", "`detectors/sigma/mappings/google.yml`"),
+    ("GitHub, Bitbucket, Duo, OneLogin, OpenCanary", "told by their own names", "`pipeline/parsers/services.py`"),
 )
 
 

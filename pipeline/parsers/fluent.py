@@ -7,7 +7,6 @@ zone: `2026-10-11 22:14:15 +0500`.
 
 from __future__ import annotations
 
-import re
 from typing import Any, Final
 
 from pipeline.parsers.inserts import name_inserts
@@ -68,12 +67,13 @@ _VALUES: Final = ("StringInserts", "string_inserts", "Properties")
 
 _MARKS: Final = frozenset(_NUMBERS)
 _PLACES: Final = frozenset((*_CHANNELS, *_PROVIDERS))
-_ZONE: Final = re.compile(r" ([+-]\d\d:?\d\d)\Z")
 
 
 def is_fluent(doc: dict[str, Any]) -> bool:
     """EventID beside a list of values, or a provider by Fluent's name."""
-    return "EventID" in doc and ("StringInserts" in doc or "ProviderName" in doc)
+    return "EventID" in doc and (
+        "StringInserts" in doc or ("ProviderName" in doc and "SourceName" not in doc and "Provider_Name" not in doc)
+    )
 
 
 def is_flat(doc: dict[str, Any]) -> bool:
@@ -85,9 +85,15 @@ def is_flat(doc: dict[str, Any]) -> bool:
     return (type(number) is int or (type(number) is str and number.isdigit())) and type(channel) is str
 
 
-def fluent(doc: dict[str, Any], raw: bytes, _near: int, topic: Topic) -> Event:
-    """One record of Fluent Bit or Fluentd."""
-    return _flat(doc, raw, FLUENT, topic)
+def fluent(doc: dict[str, Any], raw: bytes, near: int, topic: Topic) -> Event:
+    """One record of Fluent Bit or Fluentd; the older plugins of both have other names for some."""
+    provider, values = doc.get("ProviderName"), doc.get("StringInserts")
+    if type(provider) is not str or type(values) is not list or "Computer" not in doc:
+        return _flat(doc, raw, FLUENT, topic)
+    doc["Provider_Name"] = provider
+    number = doc["EventID"]
+    name_inserts(provider, number if type(number) is int else event_number(number), values, doc)
+    return windows(doc, raw, FLUENT, _stamp(doc), topic)
 
 
 def flat(doc: dict[str, Any], raw: bytes, _near: int, topic: Topic) -> Event:
@@ -135,5 +141,10 @@ def _stamp(doc: dict[str, Any]) -> Any:
     for name in _TIMES:
         stamp = doc.get(name)
         if stamp:
-            return _ZONE.sub(r"\1", stamp) if type(stamp) is str and len(stamp) < 64 else stamp
+            # `2026-10-11 22:14:15 +0500`: ISO 8601 has no blank there.
+            return (
+                stamp[:19] + stamp[20:]
+                if type(stamp) is str and stamp[19:20] == " " and stamp[20:21] in "+-"
+                else stamp
+            )
     return None

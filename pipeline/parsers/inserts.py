@@ -8,6 +8,7 @@ Later versions append, so a shorter list takes the first names. An event that is
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any, Final
 
 _HEAD = "RuleName UtcTime ProcessGuid ProcessId "
@@ -143,9 +144,14 @@ _LOGON: Final = NAMES["microsoft-windows-security-auditing", 4624]
 _WIDE_LOGON: Final = (*_LOGON[:22], "RemoteCredentialGuard", *_LOGON[22:])
 
 
+@lru_cache(maxsize=4_096)  # a shipper writes the provider
+def _names(provider: str, number: int) -> tuple[str, ...] | None:
+    return NAMES.get((provider.lower(), number))
+
+
 def name_inserts(provider: Any, number: int, values: list[Any], fields: dict[str, Any]) -> None:
     """Put a list's values under their names; under `Data` where the event is none that we know."""
-    names = NAMES.get((provider.lower(), number)) if type(provider) is str else None
+    names = _names(provider, number) if type(provider) is str else None
     if names is None or len(values) > len(names) + (number == 4624):
         fields.setdefault("Data", values[0] if len(values) == 1 else values)
         return

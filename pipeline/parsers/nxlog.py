@@ -15,12 +15,13 @@ _TIMES = ("@timestamp", "EventTime", "TimeCreated", "SystemTime", "UtcTime", "Ti
 
 
 def is_nxlog(doc: dict[str, Any]) -> bool:
-    """Flat, with a channel or a provider beside EventID; Fluent Bit's has its values in a list, or `ProviderName`."""
+    """Flat, with a channel or a provider beside EventID, and none of Fluent Bit's."""
     return (
         "EventID" in doc
         and ("Channel" in doc or "SourceName" in doc or "channel" in doc or "Provider_Name" in doc)
         and "StringInserts" not in doc
-        and "ProviderName" not in doc
+        # PowerShell's events have a value of this name themselves.
+        and ("ProviderName" not in doc or "SourceName" in doc or "Provider_Name" in doc)
     )
 
 

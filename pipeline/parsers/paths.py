@@ -74,6 +74,10 @@ def _without_port(text: str) -> str:
     return text.partition("]")[0] if text.startswith("[") else text.partition(":")[0]
 
 
+#: Where shippers put a time that they took out of the record.
+_SHIPPERS = ("@timestamp", "timestamp")
+
+
 def _nothing(_doc: Doc) -> str:
     return ""
 
@@ -96,7 +100,7 @@ def parser(
     """A parser by tables. `zone` of times without one; None: the bank's. `complete` adds to the fields what rules name
     and the format tells otherwise.
     """
-    at = path_of(*time)
+    at = path_of(*dict.fromkeys((*time, *_SHIPPERS)))
     hosts, users, processes, commands, domains = (
         text_at(*paths) if paths else _nothing for paths in (host, user, process, command_line, domain)
     )

@@ -8,7 +8,17 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from detectors.ioc.observables import Rows, take_answers, take_hashes, take_url, take_urls_inside
+from detectors.ioc.observables import (
+    Rows,
+    take_account,
+    take_answers,
+    take_hashes,
+    take_mutex,
+    take_path,
+    take_registry,
+    take_url,
+    take_urls_inside,
+)
 from pipeline.parsers.clock import moment
 from pipeline.parsers.shape import MAX_EVENT_ID, Topic, address_of, event_number, first_of, windows_source
 from schemas.event import Event, Format
@@ -17,8 +27,18 @@ NXLOG = Format("nxlog", "json")
 
 #: Where observables stand, whoever ships them.
 OBSERVABLES: Final[Rows] = (
+    ("Image", take_path),
+    ("NewProcessName", take_path),
+    ("ImageLoaded", take_path),
+    ("TargetFilename", take_path),
+    ("TargetObject", take_registry),
+    ("User", take_account),
+    ("TargetUserName", take_account),
     ("Hashes", take_hashes),
     ("Hash", take_hashes),
+    ("PipeName", take_mutex),
+    ("ImagePath", take_path),
+    ("ServiceFileName", take_path),
     ("QueryResults", take_answers),
     ("ScriptBlockText", take_urls_inside),
     ("RemoteName", take_url),

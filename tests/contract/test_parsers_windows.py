@@ -69,6 +69,8 @@ def test_a_process_creation_is_the_same_event_in_every_shape(name: str) -> None:
         "sha1": "a1" * 20,
         "sha256": "c3" * 32,
         "imphash": "d4" * 16,
+        "file_path": "c:\\windows\\system32\\certutil.exe",
+        "account": "aigerim",
         "url": "http://evil.example/p.exe",
     }
 

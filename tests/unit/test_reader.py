@@ -177,7 +177,11 @@ def test_the_revision_changes_with_what_shapes_rows() -> None:
 
 
 def test_every_format_is_in_the_table_once() -> None:
-    assert set(SHAPES) == {"nxlog", "evtx", "winlogbeat", "eve", "zeek", "ecs", "json", "syslog", "auditd"}
+    windows = {"nxlog", "evtx", "winlogbeat", "vector", "fluent", "otel", "windows"}
+    clouds = {"cloudtrail", "kubernetes", "microsoft365", "azure", "okta", "google"}
+    services = {"github", "bitbucket", "duo", "onelogin", "opencanary"}
+    others = {"eve", "zeek", "ecs", "ocsf", "journald", "bundle", "json", "syslog", "auditd"}
+    assert set(SHAPES) == windows | clouds | services | others
     assert JSON_SHAPES[-1].format.name == "json", "it takes every object, so it is asked last"
 
 
