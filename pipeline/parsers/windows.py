@@ -6,10 +6,13 @@ Names with spaces (Defender's `Threat Name`) stand without them too: rules write
 
 from __future__ import annotations
 
-from typing import Any, Final
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any, Final, NamedTuple
 
 from detectors.ioc.observables import (
     Rows,
+    address,
     take_account,
     take_answers,
     take_hashes,
@@ -19,9 +22,10 @@ from detectors.ioc.observables import (
     take_url,
     take_urls_inside,
 )
+from detectors.sigma.channels import LINUX_SYSMON, SYSMON
 from pipeline.parsers.clock import moment
-from pipeline.parsers.shape import MAX_EVENT_ID, Topic, address_of, event_number, first_of, windows_source
-from schemas.event import Event, Format
+from pipeline.parsers.shape import MAX_EVENT_ID, MAX_SOURCE, Get, Topic, event_number, first, windows_source
+from schemas.event import Event, Format, Source
 
 NXLOG = Format("nxlog", "json")
 
@@ -47,17 +51,64 @@ OBSERVABLES: Final[Rows] = (
 #: Events whose subject is the machine or a service, and whose user is the one who logs on or fails to.
 _LOGONS = frozenset({4624, 4625, 4626, 4627, 4634, 4647, 4648, 4740, 4768, 4769, 4770, 4771, 4772, 4773, 4776, 4777})
 
-_HOST = first_of("Computer", "Hostname")
-_USER = first_of("User", "SubjectUserName", "TargetUserName", "UserName", "SourceUser", "AccountName")
-_LOGON_USER = first_of("TargetUserName", "SubjectUserName", "User", "UserName", "AccountName")
+_ANY_USER = "User SubjectUserName TargetUserName UserName SourceUser AccountName"
+_LOGON_USER = "TargetUserName SubjectUserName User UserName AccountName"
 #: The user as whom a program starts; Windows names it beside the one who started it where they are two.
-_START_USER = first_of("TargetUserName", "SubjectUserName", "User", "UserName")
+_START_USER = "TargetUserName SubjectUserName User UserName"
 _USERS = dict.fromkeys(_LOGONS, _LOGON_USER) | {4688: _START_USER}
-_SRC_IP = address_of("SourceIp", "IpAddress", "SourceAddress", "ClientAddress", "ClientIP", "Address")
-_DST_IP = address_of("DestinationIp", "DestAddress", "DestinationAddress")
-_PROCESS = first_of("Image", "NewProcessName", "ProcessName", "SourceImage", "Application", "ImagePath")
-_COMMAND = first_of("CommandLine", "ProcessCommandLine")
-_DOMAIN = first_of("QueryName", "DestinationHostname")
+
+
+class _Plan(NamedTuple):
+    """Where the columns of one kind of event stand, the first that says something; an empty text: nowhere."""
+
+    host: str = "Computer Hostname"
+    user: str = _ANY_USER
+    src_ip: str = "SourceIp IpAddress SourceAddress ClientAddress ClientIP Address"
+    dst_ip: str = "DestinationIp DestAddress DestinationAddress"
+    process: str = "Image NewProcessName ProcessName SourceImage Application ImagePath"
+    command_line: str = "CommandLine ProcessCommandLine"
+    domain: str = "QueryName DestinationHostname"
+
+
+_Row = tuple[Any, ...]
+_OF_SYSMON: Final = _Plan(user="User SourceUser AccountName", src_ip="", dst_ip="", process="Image SourceImage",
+                          command_line="", domain="")  # fmt: skip
+#: Sysmon's events that have more than these.
+_SYSMON: Final = {
+    1: _OF_SYSMON._replace(command_line="CommandLine"),
+    3: _OF_SYSMON._replace(src_ip="SourceIp", dst_ip="DestinationIp", domain="DestinationHostname"),
+    22: _OF_SYSMON._replace(domain="QueryName"),
+}
+_SECURITY: Final = _Plan(
+    user="SubjectUserName TargetUserName User UserName AccountName",
+    src_ip="IpAddress SourceAddress ClientAddress",
+    dst_ip="DestAddress",
+    process="NewProcessName ProcessName Application",
+    command_line="CommandLine",
+    domain="",
+)
+
+
+@lru_cache(maxsize=256)
+def _taking(plan: _Plan) -> Callable[[Get], _Row]:
+    """A plan as one expression over fixed names, `get("a") or get("b") or ""` for each column: an event is told by its
+    number, and to ask each for what it cannot have costs as much as reading it.
+    """
+    columns = (" or ".join([*(f"get({name!r})" for name in names.split()), "''"]) for names in plan)
+    made: Callable[[Get], _Row] = eval(f"lambda get: ({', '.join(columns)})")  # noqa: S307 - our own tables' names
+    return made
+
+
+@lru_cache(maxsize=16_384)
+def _kind(channel: str, number: int) -> tuple[Source, _Plan, Callable[[Get], _Row]]:
+    known = windows_source(channel, number)
+    if known.service in (SYSMON, LINUX_SYSMON):
+        plan = _SYSMON.get(number, _OF_SYSMON)
+    elif known.service == "security":
+        plan = _SECURITY._replace(user=_USERS.get(number, _SECURITY.user))
+    else:
+        plan = _Plan(user=_USERS.get(number, _ANY_USER))
+    return known, plan, _taking(plan)
 
 
 def windows(fields: dict[str, Any], raw: bytes, form: Format, stamp: Any, topic: Topic) -> Event:
@@ -74,9 +125,16 @@ def windows(fields: dict[str, Any], raw: bytes, form: Format, stamp: Any, topic:
         fields.update(without_spaces(fields))
     if not channel or type(channel) is not str:
         channel = _channel_of(get("Provider_Name"))
-    known = windows_source(channel, number)
+    known, plan, take = _kind(channel[:MAX_SOURCE], number)
     if topic.bare:
         return Event(0, raw, form, known, fields, 0, 0)
+    host, user, source, destination, process, command, domain = take(get)
+    if "-" in (user, source, process, command, domain) or not (
+        str is type(host) is type(user) is type(source) is type(destination) is type(process) is type(command)
+        and type(domain) is str
+    ):  # rarely: the next name of each column is asked, one by one
+        row = (first(get, names.split()) for names in plan)
+        host, user, source, destination, process, command, domain = row
     return Event(
         0,
         raw,
@@ -87,14 +145,19 @@ def windows(fields: dict[str, Any], raw: bytes, form: Format, stamp: Any, topic:
         moment(stamp, topic.zone),
         False,
         False,
-        _HOST(get),
-        _USERS.get(number, _USER)(get),
-        _SRC_IP(get),
-        _DST_IP(get),
-        _PROCESS(get),
-        _COMMAND(get),
-        _DOMAIN(get),
+        host,
+        user,
+        _address(source) if source else "",
+        _address(destination) if destination else "",
+        process,
+        command,
+        domain,
     )
+
+
+def _address(text: str) -> str:
+    found = address(text)
+    return found.value if found is not None else ""
 
 
 #: Providers that write to one channel, for records that lack theirs.

@@ -112,6 +112,7 @@ def test_the_user_is_who_logs_on_else_who_acts(name: str, number: int, user: str
 def test_a_dash_says_nothing(name: str) -> None:
     found = event(SHAPES[name]("Security", 4624, {"TargetUserName": "-", "SubjectUserName": "dana", "IpAddress": "-"}))
     assert (found.user, found.src_ip) == ("dana", "")
+    assert event(SHAPES[name](SYSMON, 3, {"DestinationHostname": "-", "DestinationIp": "-"})).domain == ""
 
 
 @pytest.mark.parametrize("name", SHAPES)
