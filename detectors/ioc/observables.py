@@ -188,10 +188,11 @@ def _take(value: Any, take: Take | Table, found: set[Observable]) -> None:
         for item in value[:MAX_OBSERVABLES]:
             if not isinstance(item, list):
                 _take(item, take, found)
-    elif isinstance(value, dict) and isinstance(take, Mapping):
+    elif isinstance(value, dict) and not callable(take):  # to ask whether it is a Mapping takes as long as all the rest
         for name, inner in take.items():
-            if value.get(name):
-                _take(value[name], inner, found)
+            item = value.get(name)
+            if item:
+                _take(item, inner, found)
 
 
 __all__ = [

@@ -209,31 +209,38 @@ def _nested(doc: dict[str, Any]) -> dict[str, Any]:
     return made
 
 
-_DATASET: Final = path_of("event.dataset", "data_stream.dataset")
+_STREAM: Final = path_of("data_stream.dataset")
 _SYSTEM: Final = path_of("host.os.type", "host.os.family", "host.os.platform")
 
 
 def _source(doc: dict[str, Any], told: Source) -> Source:
-    dataset = _DATASET(doc) or doc.get("event.dataset")
+    inside = doc.get("event")
+    if not isinstance(inside, dict):  # flattened, in whole or in part
+        inside = {name: pick(doc, f"event.{name}") for name in ("dataset", "category", "type")}
+    dataset = inside.get("dataset") or _STREAM(doc)
     if isinstance(dataset, str):
-        known = DATASETS.get(dataset)
+        known = _of_dataset(dataset, doc)
         if known is not None:
-            return _of_program(doc) if dataset == "system.auth" else source(*known)
-        head, _, tail = dataset.partition(".")
-        if head == "suricata":
-            kind = pick(doc, "suricata.eve.event_type")
-            return source("suricata", _EVE.get(kind, ""), kind) if isinstance(kind, str) else source("suricata", "", "")
-        if head in ("zeek", "aws") and tail:
-            return source(head, "", tail)
-    system = _SYSTEM(doc) or pick(doc, "host.os.type") or pick(doc, "host.os.family")
-    known_system = system.lower() if isinstance(system, str) else ""
-    product = known_system if known_system in PRODUCTS else told.product
-    category = _category(_list(pick(doc, "event.category")), _list(pick(doc, "event.type")))
+            return known
+    system = _SYSTEM(doc) or pick(doc, "host.os.type")
+    product = system.lower() if isinstance(system, str) else ""
+    if product not in PRODUCTS:
+        product = told.product
+    category = _category(_list(inside.get("category")), _list(inside.get("type")))
     if not category and isinstance(pick(doc, "dns.question"), dict):
         category = "dns_query" if product == "windows" else "dns"
-    if category == "proxy":
-        product = ""
-    return source(product, category or told.category, told.service)
+    return source("" if category == "proxy" else product, category or told.category, told.service)
+
+
+def _of_dataset(dataset: str, doc: dict[str, Any]) -> Source | None:
+    known = DATASETS.get(dataset)
+    if known is not None:
+        return _of_program(doc) if dataset == "system.auth" else source(*known)
+    head, _, tail = dataset.partition(".")
+    if head == "suricata":
+        kind = pick(doc, "suricata.eve.event_type")
+        return source("suricata", _EVE.get(kind, ""), kind) if isinstance(kind, str) else source("suricata", "", "")
+    return source(head, "", tail) if head in ("zeek", "aws") and tail else None
 
 
 def _of_program(doc: dict[str, Any]) -> Source:
