@@ -18,7 +18,16 @@ FLUENT = Format("fluent", "json")
 #: Names of log stores and of `Get-WinEvent`.
 FLAT = Format("windows", "json")
 
-_CHANNELS: Final = ("Channel", "channel", "LogName", "log_name", "logname", "EventLog", "event.channel")
+_CHANNELS: Final = (
+    "Channel",
+    "channel",
+    "LogName",
+    "log_name",
+    "logname",
+    "EventLog",
+    "event.channel",
+    "winlog.channel",
+)
 _NUMBERS: Final = (
     "EventID",
     "EventCode",
@@ -28,6 +37,7 @@ _NUMBERS: Final = (
     "eventID",
     "eventId",
     "event.code",
+    "winlog.event_id",
     "Id",
 )
 _PROVIDERS: Final = (

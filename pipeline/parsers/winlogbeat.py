@@ -72,7 +72,11 @@ _NAMED_PIPES: Final = ("17", "18")
 
 def is_winlogbeat(doc: dict[str, Any]) -> bool:
     """`winlog`, whole or flattened, or the head that it had before version 7."""
-    return isinstance(doc.get("winlog"), dict) or "winlog.channel" in doc or ("log_name" in doc and "event_id" in doc)
+    return (
+        isinstance(doc.get("winlog"), dict)
+        or ("winlog.channel" in doc and ("winlog.event_id" in doc or "event.code" in doc))
+        or ("log_name" in doc and "event_id" in doc)
+    )
 
 
 def winlogbeat(doc: dict[str, Any], raw: bytes, _near: int, topic: Topic) -> Event:

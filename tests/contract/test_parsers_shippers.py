@@ -144,3 +144,25 @@ def test_odd_values_leave_an_event(inserts: Any) -> None:
 def test_an_odd_head_leaves_an_event(inside: Any) -> None:
     event(orjson.dumps({"winlog": inside, "log_name": "Security", "event_id": 1}))
     event(orjson.dumps({"winlog.channel": inside, "winlog.event_data.x": inside}))
+
+
+#: By which names tools of the trade look for a channel and for a number (Zircolite's configuration lists them).
+CHANNELS = ("Channel", "channel", "log_name", "LogName", "winlog.channel")
+NUMBERS = ("EventID", "eventid", "event_id", "EventCode", "event.code", "winlog.event_id")
+
+
+@pytest.mark.parametrize("channel", CHANNELS)
+@pytest.mark.parametrize("number", NUMBERS)
+@pytest.mark.parametrize("written", [4624, "4624"])
+def test_every_usual_name_of_channel_and_number_is_known_in_any_pair(channel: str, number: str, written: Any) -> None:
+    found = event({channel: "Security", number: written, "TargetUserName": "dana", "@timestamp": 1_791_738_855})
+    assert found.source == Source("windows", "", "security", 4624)
+    assert (found.fields["EventID"], found.fields["Channel"], found.user) == (4624, "Security", "dana")
+
+
+@pytest.mark.parametrize("number", [4624, "4624", {"#text": 4624}, {"#text": "4624", "#attributes": {"Qualifiers": 0}}])
+@pytest.mark.parametrize("outer", [True, False])
+def test_a_number_within_system_is_known_however_it_is_wrapped(number: Any, outer: bool) -> None:
+    inside = {"System": {"Channel": "Security", "EventID": number}, "EventData": {"TargetUserName": "dana"}}
+    found = event({"Event": inside} if outer else inside)
+    assert (found.source, found.user) == (Source("windows", "", "security", 4624), "dana")
