@@ -188,11 +188,10 @@ def _take(value: Any, take: Take | Table, found: set[Observable]) -> None:
         for item in value[:MAX_OBSERVABLES]:
             if not isinstance(item, list):
                 _take(item, take, found)
-    elif isinstance(value, dict) and not callable(take):  # to ask whether it is a Mapping takes as long as all the rest
+    elif isinstance(value, dict) and isinstance(take, Mapping):
         for name, inner in take.items():
-            item = value.get(name)
-            if item:
-                _take(item, inner, found)
+            if value.get(name):
+                _take(value[name], inner, found)
 
 
 __all__ = [
