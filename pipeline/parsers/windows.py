@@ -83,7 +83,7 @@ _SECURITY: Final = _Plan(
     user="SubjectUserName TargetUserName User UserName AccountName",
     src_ip="IpAddress SourceAddress ClientAddress",
     dst_ip="DestAddress",
-    process="NewProcessName ProcessName Application",
+    process="NewProcessName ProcessName Application Image",
     command_line="CommandLine",
     domain="",
 )
