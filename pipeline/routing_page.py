@@ -118,9 +118,9 @@ at most {SPAN_MS // 1000} s apart, a rule that finds both counts once; both dete
 
 {_table(("shape", "how it is known", "where it is mapped"), iter(MAPPINGS))}
 A record on a topic is one event. Clouds also write documents that hold many (`{{"Records": [ … ]}}`, `records`, an
-`EventList`, an array): `qorgan detect` and `qorgan publish` take files of them apart, on a topic they are refused whole,
-as dead letters by the reason `shape`. Take them apart in the shipper: `explode` or `unnest` of Vector, `split` of
-Logstash, `expand_event_list_from_field` of Filebeat. Binary EVTX files are read by the same two commands.
+`EventList`, an array): `qorgan detect` and `qorgan publish` take files of them apart, on a topic they are refused
+whole, as dead letters by the reason `shape`. Take them apart in the shipper: `unnest` of Vector, `split` of Logstash,
+`expand_event_list_from_field` of Filebeat. Binary EVTX files are read by the same two commands.
 
 Names with blanks stand without them too (`Threat Name`, `ThreatName`), channels are compared in lower case, a program
 in syslog may stand with its folder.

@@ -1,7 +1,7 @@
 """Records that hold many, `{"Records": [ … ]}`: a record on a topic is one event, so these are none.
 
 They go to the dead letters by the reason `shape`: half of one read in silence would be worse. Shippers take them apart
-(`explode` of Vector, `split` of Logstash, `expand_event_list_from_field` of Filebeat), `detect` and `publish` too.
+(`unnest` of Vector, `split` of Logstash, `expand_event_list_from_field` of Filebeat), `detect` and `publish` too.
 """
 
 from __future__ import annotations

@@ -33,6 +33,7 @@ from pipeline.parsers import (
     zeek,
 )
 from pipeline.parsers.shape import Shape
+from pipeline.parsers.telling import teller
 
 JSON_SHAPES: Final = (
     Shape(windows.NXLOG, nxlog.is_nxlog, nxlog.nxlog, windows.OBSERVABLES),
@@ -61,6 +62,33 @@ JSON_SHAPES: Final = (
     Shape(fluent.FLAT, fluent.is_flat, fluent.flat, windows.OBSERVABLES),
     Shape(plain_json.JSON, plain_json.is_json, plain_json.plain_json, plain_json.OBSERVABLES),
 )
+#: Keys of which a record of a format has one at least, so that most formats need not be asked about it.
+MARKS: Final = {
+    "nxlog": "EventID",
+    "evtx": "Event System",
+    "winlogbeat": "winlog winlog.channel log_name",
+    "vector": "event_id",
+    "fluent": "EventID",
+    "eve": "event_type",
+    "zeek": "uid _path",
+    "otel": "event_id body",
+    "journald": "_BOOT_ID __REALTIME_TIMESTAMP BOOT_ID SYSLOG_IDENTIFIER",
+    "ocsf": "class_uid",
+    "ecs": "ecs ecs.version event event.category",
+    "cloudtrail": "eventSource",
+    "kubernetes": "apiVersion auditID",
+    "microsoft365": "Operation",
+    "azure": "operationName OperationName userPrincipalName riskEventType activityDateTime",
+    "okta": "eventType",
+    "google": "protoPayload kind",
+    "github": "action",
+    "bitbucket": "auditType",
+    "duo": "access_device",
+    "onelogin": "event_type_id",
+    "opencanary": "logtype",
+    "bundle": "Records records items value",
+}
+tell: Final = teller(JSON_SHAPES, MARKS)
 TEXT_SHAPES: Final = (
     Shape(syslog.SYSLOG, syslog.is_syslog, syslog.syslog, syslog.OBSERVABLES),
     Shape(auditd.AUDITD, auditd.is_auditd, auditd.auditd),

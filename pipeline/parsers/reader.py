@@ -22,7 +22,7 @@ from detectors.sigma.pipelines import MAX_BYTES as MAX_PIPELINE
 from detectors.sigma.pipelines import ours
 from detectors.sigma.pipelines import read as read_pipeline
 from pipeline.parsers.clock import DAY_MS
-from pipeline.parsers.formats import JSON_SHAPES, SHAPES, TEXT_SHAPES
+from pipeline.parsers.formats import JSON_SHAPES, SHAPES, TEXT_SHAPES, tell
 from pipeline.parsers.shape import Shape, Topic, bound, source
 from pipeline.settings import Settings
 from schemas.dead_letter import DeadLetter
@@ -171,10 +171,10 @@ def _content(raw: bytes, named: Shape | None) -> tuple[Shape, Any]:
     start = raw[0]
     if start == 0x7B:  # {
         doc = _object(raw)
-        for shape in JSON_SHAPES if named is None else (named,) if named in JSON_SHAPES else ():
-            if shape.sniff(doc):
-                return shape, doc
-        raise UnparsableError("format")
+        shape = tell(doc) if named is None else named if named in JSON_SHAPES and named.sniff(doc) else None
+        if shape is None:
+            raise UnparsableError("format")
+        return shape, doc
     return _other(raw, named)
 
 

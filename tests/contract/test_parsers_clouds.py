@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from pipeline.parsers.formats import JSON_SHAPES
+from pipeline.parsers.formats import JSON_SHAPES, MARKS, tell
 from schemas.event import Source
 from tests import clouds
 from tests.clouds import AT_MS, CLIENT, CLOUDS
@@ -45,7 +45,15 @@ def test_a_record_is_told_as_its_own_format_and_only_as_it(name: str) -> None:
     told = [shape.format.name for shape in JSON_SHAPES if shape.sniff(doc)]
     assert [name for name in told if name not in ("windows", "json")] == ([] if form == "windows" else [form])
     assert told[0] == form
+    known = tell(doc)
+    assert known is not None
+    assert known.format.name == form, "the keys by which a format is looked for"
     assert [shape.format.name for shape in JSON_SHAPES[-2:]] == ["windows", "json"]
+
+
+def test_marks_are_of_formats_that_there_are() -> None:
+    assert set(MARKS) < {shape.format.name for shape in JSON_SHAPES}
+    assert not {"windows", "json"} & set(MARKS)
 
 
 def test_a_client_with_a_port_and_one_of_version_six_are_addresses() -> None:
