@@ -31,10 +31,7 @@ def carried(source: LogSource) -> bool:
 
 
 #: What Elastic's agents tell by themselves, beside what the tables know.
-ECS_SOURCES: Final = frozenset(
-    {LogSource("macos", category) for category in ("process_creation", "file_event")}
-    | {LogSource("", "", "nginx"), LogSource("", "", "apache"), LogSource("fortigate", "", "event")}
-)
+ECS_SOURCES: Final = frozenset(LogSource("macos", category) for category in ("process_creation", "file_event"))
 
 
 class Entry(NamedTuple):
