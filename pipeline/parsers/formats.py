@@ -70,7 +70,7 @@ MARKS: Final = {
     "vector": "event_id",
     "fluent": "EventID",
     "eve": "event_type",
-    "zeek": "uid _path",
+    "zeek": "uid _path ts",
     "otel": "event_id body",
     "journald": "_BOOT_ID __REALTIME_TIMESTAMP BOOT_ID SYSLOG_IDENTIFIER",
     "ocsf": "class_uid",
