@@ -93,10 +93,10 @@ class Places:
         """The place of an address as a number (`schemas.place`); None: none is known, or it says nothing."""
 
     def _of(self, address: str) -> int | None:
-        number, family = _address(address)
-        if number is None:
+        known = number_of(address)
+        if known is None:
             return None
-        number = number >> 64 if family == 6 else number
+        number, family = known
         if self._elsewhere[family].find(number) != _NONE:
             return None
         found = self._located[family].find(number)
@@ -142,6 +142,12 @@ def place_of(latitude: str, longitude: str, radius: str = "") -> int:
     if not (abs(place.latitude) <= 90 and abs(place.longitude) <= 180 and 0 <= place.radius <= MAX_RADIUS):
         raise RowError(f"its place is not on Earth, or its radius beyond {MAX_RADIUS:,} km")
     return place.number
+
+
+def number_of(address: str) -> tuple[int, int] | None:
+    """An address as tables of networks are asked for it, and its family; None for what is none."""
+    number, family = _address(address)
+    return None if number is None else (number >> 64 if family == 6 else number, family)
 
 
 def _address(text: str) -> tuple[int | None, int]:

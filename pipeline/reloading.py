@@ -37,7 +37,8 @@ class Reloading:
     """The set in force and what comes next. Everything is called on the event loop.
 
     `known` is the files' fingerprint from before `loaded` was read. `use` puts what judges into force. `before` is
-    awaited ahead of reading the files; by default the process of its own. The clock is monotonic, in seconds.
+    awaited ahead of reading the files; by default the process of its own. The clock is monotonic, in seconds; `wall`
+    is the time of day, by which a snapshot of identities comes into force.
     """
 
     def __init__(
@@ -50,6 +51,7 @@ class Reloading:
         *,
         before: Callable[[], Awaitable[None]] = prebuild,
         clock: Callable[[], float] = time.monotonic,
+        wall: Callable[[], float] = time.time,
     ) -> None:
         self.proven = loaded
         self._settings = settings
@@ -57,6 +59,7 @@ class Reloading:
         self._metrics = metrics
         self._before = before
         self._clock = clock
+        self._wall = wall
         self._counts = RuleCounts(metrics)
         self._bounds = Bounds(settings.rules_trial_factor, settings.rules_trial_failures)
         self._new: Loaded | None = None
@@ -74,6 +77,7 @@ class Reloading:
         self._asked = False
         self._busy: asyncio.Task[None] | None = None
         loading.count(loaded, metrics)
+        loading.count_identities(loaded, metrics, wall() * 1_000)
         _say_blind(loaded)
 
     @property
@@ -88,6 +92,7 @@ class Reloading:
         if now >= self._tell_at:
             self._tell_at = now + TELL_S
             self._counts.tell(self.in_force.decide.engine)
+            loading.count_identities(self.in_force, self._metrics, self._wall() * 1_000)
         if self._busy is not None and self._busy.done():
             self._busy.result()
             self._busy = None

@@ -11,7 +11,17 @@ from pipeline.settings import Settings
 from schemas.identity import short_hash
 
 #: Settings that name files and folders which a reload reads.
-WATCHED: Final = ("rules", "stages", "suppressions", "placeholders", "assets", "indicators", "event_list", "geo")
+WATCHED: Final = (
+    "rules",
+    "stages",
+    "suppressions",
+    "placeholders",
+    "assets",
+    "indicators",
+    "event_list",
+    "geo",
+    "identities",
+)
 #: Files looked at; below that many a look takes some 20 ms on a thread.
 MOST_FILES: Final = 60_000
 

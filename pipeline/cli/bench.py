@@ -23,6 +23,7 @@ class Bench(StrEnum):
     parsers = "parsers"
     detect = "detect"
     correlate = "correlate"
+    identities = "identities"
     store = "store"
     store_http = "store_http"
     all = "all"
