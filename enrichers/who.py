@@ -27,7 +27,7 @@ from schemas.event import Event
 from schemas.identity import short_hash
 from schemas.who import HOW, AssetRef, Resolution, Who
 
-_REMEMBERED: Final = 1 << 14
+_REMEMBERED: Final = 1 << 15
 _DOMAIN: Final = re.compile(r"[\\/]")
 _MAC_LENGTHS: Final = (12, 14, 17)
 
@@ -112,7 +112,7 @@ class Snapshot:
         self._host = lru_cache(_REMEMBERED)(self._host_without_time)
         self._source = lru_cache(_REMEMBERED)(self._source_without_time)
 
-    def resolve(self, host: str, user: str, source: str, time_ms: int, *, numbers: bool = False) -> Resolved:
+    def resolve(self, host: str, user: str, source: str, time_ms: int, numbers: bool = False) -> Resolved:
         """The entities of an event at a time, milliseconds UTC. `numbers`: a user of digits may be a uid."""
         own, leased = self._host(host)
         if leased is not None:
@@ -122,8 +122,11 @@ class Snapshot:
         person = ""
         if leased is not None:
             _, src, person = self._behind(src.entity, leased, time_ms)
-        labels = own.label, who.label, src.label, who.also, src.also, person
-        return Resolved(tuple(dict.fromkeys(filter(None, labels))), own, who, src, self)
+        told = [label for label in (own.label, who.label, src.label) if label]
+        for label in (who.also, src.also, person):
+            if label and label not in told:
+                told.append(label)
+        return Resolved(tuple(told), own, who, src, self)
 
     def host(self, raw: str, time_ms: int) -> Found:
         """The host that a name or an address is."""
@@ -199,10 +202,8 @@ class Snapshot:
         folded = host_entity(raw)
         if not folded:
             return NOBODY if raw else NOTHING, None
-        address = source_entity(raw)
-        if address:
-            found = self._addressed(address)
-            return found, self._leases_of(address) if found.how == "unknown" else None
+        if (folded[:1].isdecimal() or ":" in folded) and source_entity(folded):
+            return self._addressed(folded)
         name = raw.strip().strip("\\").rstrip(".").casefold()
         if self.hubs.holds_name(name) or self.hubs.holds_name(folded):
             return HUB, None
@@ -217,12 +218,15 @@ class Snapshot:
         address = source_entity(raw)
         if not address:
             return NOBODY if raw else NOTHING, None
-        found, leased = self._host(address)
+        found, leased = self._addressed(address)
         return _source_found(found, address), leased
 
-    def _addressed(self, address: str) -> Found:
-        """An address by the list of assets alone."""
-        return HUB if self.hubs.holds_address(address) else _host_found(self.assets.get("a" + address), address)
+    def _addressed(self, address: str) -> tuple[Found, Leased | None]:
+        """The host that an address is by the list of assets, which speaks first; else the leases of that address."""
+        if self.hubs.holds_address(address):
+            return HUB, None
+        said = self.assets.get("a" + address)
+        return _host_found(said, address), self._leases_of(address) if said is None else None
 
     def _leases_of(self, address: str) -> Leased | None:
         texts = self.leases.get(address), self.vpn.get(address)
@@ -274,9 +278,7 @@ class Identities:
         snapshot = self.at(event.kafka_ms)
         if snapshot is None:
             return Resolved(entities(event.host, event.user, event.src_ip), NOTHING, NOTHING, NOTHING)
-        return snapshot.resolve(
-            event.host, event.user, event.src_ip, event.time_ms, numbers=event.source.product == "linux"
-        )
+        return snapshot.resolve(event.host, event.user, event.src_ip, event.time_ms, event.source.product == "linux")
 
     def concerned(self, entities: Sequence[str], time_ms: int) -> Who | None:
         """What is told of entities that were resolved before: the asset. By the events' time, which is near Kafka's."""

@@ -112,7 +112,7 @@ def resolve_identity(
 
     snapshot, time_ms = _snapshot(folder, at)
     resolved = {
-        "user": snapshot.resolve(on, value, "", time_ms, numbers=bool(on)),
+        "user": snapshot.resolve(on, value, "", time_ms, bool(on)),
         "host": snapshot.resolve(value, "", "", time_ms),
         "src": snapshot.resolve("", "", value, time_ms),
     }

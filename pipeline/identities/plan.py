@@ -13,7 +13,7 @@ import re
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import yaml
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
@@ -38,7 +38,7 @@ def _seconds(said: Any) -> int:
 def _zone(said: str) -> str:
     try:
         ZoneInfo(said)
-    except (OSError, ValueError):
+    except (OSError, ValueError, ZoneInfoNotFoundError):
         raise ValueError("there is no such time zone; write it as Asia/Almaty") from None
     return said
 
