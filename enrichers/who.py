@@ -1,35 +1,38 @@
 """Who is who by a snapshot: the entities of an event, how each was resolved, and the asset that is concerned.
 
-A function of the snapshot and the event alone. Which snapshot counts is decided by the record's Kafka time, whose lease
-holds by the event's own. A resolved host or person keeps its plain name where the snapshot knows one such alone, so a
-snapshot that arrives changes no entity that was right before; what it does not know is folded as without it, and says
-so.
+A function of the snapshot and the event alone; whose lease holds is decided by the event's own time. A resolved host or
+person keeps its plain name where the snapshot knows one such alone, so a snapshot that arrives changes no entity that
+was right before; what it does not know is folded as without it, and says so.
 """
 
 from __future__ import annotations
 
 import re
-from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import orjson
 
 from enrichers.claims import AMBIGUOUS, BETWEEN
 from enrichers.hubs import Hubs
-from enrichers.identity import entities, host_entity, source_entity, user_entity
+from enrichers.identity import host_entity, source_entity, user_entity
 from enrichers.leases import Held
 from enrichers.people import dn_of
 from enrichers.rows import mac_of
 from enrichers.table import EMPTY, Table
-from schemas.event import Event
-from schemas.identity import short_hash
 from schemas.who import HOW, AssetRef, Resolution, Who
 
 _REMEMBERED: Final = 1 << 15
 _DOMAIN: Final = re.compile(r"[\\/]")
 _MAC_LENGTHS: Final = (12, 14, 17)
+
+
+#: Where Windows names a user → where it says more of him: his SID, and his domain.
+_BESIDE: Final = (
+    ("TargetUserName", ("TargetUserSid", "TargetSid"), "TargetDomainName"),
+    ("SubjectUserName", ("SubjectUserSid",), "SubjectDomainName"),
+)
 
 
 class Found(NamedTuple):
@@ -127,6 +130,20 @@ class Snapshot:
             if label and label not in told:
                 told.append(label)
         return Resolved(tuple(told), own, who, src, self)
+
+    def named(self, user: str, fields: Mapping[str, Any]) -> str:
+        """The surest spelling of a user that a Windows event has: his SID if that is known, else with his domain."""
+        for name, sids, domain in _BESIDE:
+            if fields.get(name) != user:
+                continue
+            for field in sids:
+                sid = fields.get(field)
+                if type(sid) is str and self.user(sid, None).how == "sid":
+                    return sid
+            realm = fields.get(domain)
+            plain = type(realm) is str and realm not in ("", "-") and "\\" not in user and "@" not in user
+            return f"{realm}\\{user}" if plain else user
+        return user
 
     def host(self, raw: str, time_ms: int) -> Found:
         """The host that a name or an address is."""
@@ -258,34 +275,6 @@ class Snapshot:
         return known or (self._host(host)[0].entity if host else "")
 
 
-class Identities:
-    """All snapshots that are kept, by the Kafka time from which each counts."""
-
-    def __init__(self, snapshots: Sequence[Snapshot] = ()) -> None:
-        ordered = sorted(snapshots, key=lambda each: each.since)
-        # One that says the same as the one before it changes nothing.
-        self.snapshots = [now for at, now in enumerate(ordered) if not at or now.revision != ordered[at - 1].revision]
-        self._since = [each.since for each in self.snapshots]
-        self.revision = short_hash("identities", *(part for s in self.snapshots for part in (s.since, s.revision)))
-
-    def at(self, kafka_ms: int) -> Snapshot | None:
-        """The snapshot in force at Kafka's time of a record; None before the first."""
-        place = bisect_right(self._since, kafka_ms)
-        return self.snapshots[place - 1] if place else None
-
-    def of(self, event: Event) -> Resolved:
-        """The entities of an event; folded alone where no snapshot is in force."""
-        snapshot = self.at(event.kafka_ms)
-        if snapshot is None:
-            return Resolved(entities(event.host, event.user, event.src_ip), NOTHING, NOTHING, NOTHING)
-        return snapshot.resolve(event.host, event.user, event.src_ip, event.time_ms, event.source.product == "linux")
-
-    def concerned(self, entities: Sequence[str], time_ms: int) -> Who | None:
-        """What is told of entities that were resolved before: the asset. By the events' time, which is near Kafka's."""
-        snapshot = self.at(time_ms)
-        return None if snapshot is None else Who(snapshot=snapshot.revision, asset=snapshot.concerned(entities))
-
-
 def _user_found(person: str, how: str) -> Found:
     return Found(person, how, f"user:{person}")
 
@@ -306,6 +295,3 @@ def _source_found(host: Found, address: str) -> Found:
 
 def _resolution(found: Found) -> Resolution | None:
     return Resolution(entity=found.entity, how=found.how, confidence=HOW[found.how]) if found.how else None
-
-
-NO_IDENTITIES: Final = Identities()

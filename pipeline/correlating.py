@@ -19,7 +19,7 @@ from detectors.correlation.correlator import Correlator, record_of
 from detectors.correlation.episodes import Verdict
 from detectors.correlation.resolve import Correlations
 from detectors.triage.attribution import Attribution
-from enrichers.who import NO_IDENTITIES, Identities
+from enrichers.identities import NO_IDENTITIES, Identities
 from schemas.detection import Detection, FindingRef, correlation_id
 from schemas.identity import Origin
 

@@ -23,8 +23,8 @@ from detectors.sigma.engine import Engine, RuleMatch
 from detectors.sigma.suppress import NO_SUPPRESSIONS, Suppressions
 from detectors.triage.attribution import Attribution
 from enrichers.geo import NO_PLACES, Places
+from enrichers.identities import NO_IDENTITIES, Identities
 from enrichers.identity import host_entity
-from enrichers.who import NO_IDENTITIES, Identities
 from schemas.activity import activity_key
 from schemas.detection import Detection, detection_id
 from schemas.event import Event

@@ -10,7 +10,8 @@ from typing import Any
 
 import yaml
 
-from enrichers.who import Identities, Snapshot
+from enrichers.identities import Identities
+from enrichers.who import Snapshot
 from pipeline.identities.build import Built, build
 from pipeline.identities.plan import read_plan
 from pipeline.identities.versions import keep, snapshot_of
@@ -20,11 +21,12 @@ T0 = 1_773_118_800_000
 HOUR = 3_600_000
 BEGINNING = datetime(2026, 1, 1, tzinfo=UTC)
 SID = "S-1-5-21-1004336348-1177238915-682003330-1104"
+DN = "CN=Pedro Gustavo, OU=Staff, DC=theshire, DC=local"
 OBJECT = "2f1c8a44-9a53-4d8f-8e0b-6c7f2f7f3a10"
 
 PEOPLE = f"""\
 SamAccountName,UserPrincipalName,mail,SID,DistinguishedName,EmployeeID,Enabled,Department,Title
-pgustavo,pgustavo@theshire.local,pedro.gustavo@bank.example,{SID},"CN=Pedro Gustavo, OU=Staff, DC=theshire, DC=local",77,True,Payments,Operator
+pgustavo,pgustavo@theshire.local,pedro.gustavo@bank.example,{SID},"{DN}",77,True,Payments,Operator
 adm-pgustavo,adm-pgustavo@theshire.local,,S-1-5-21-1004336348-1177238915-682003330-2104,,77,True,Payments,Operator
 asel,asel@theshire.local,asel@bank.example,S-1-5-21-1004336348-1177238915-682003330-1105,,78,False,,
 """
@@ -71,7 +73,14 @@ VPN = """\
 address,start,end,user,host
 10.200.0.5,2026-03-10T04:30:00+00:00,2026-03-10T07:00:00+00:00,p.gustavo@bank.example,
 """
-HUBS = "network,name,kind\n10.9.0.0/16,,nat\n203.0.113.80,,proxy\n2001:db8::80,,proxy\n,JUMP-1,jump host\n,svc-scan,scanner\n"
+HUBS = """\
+network,name,kind
+10.9.0.0/16,,nat
+203.0.113.80,,proxy
+2001:db8::80,,proxy
+,JUMP-1,jump host
+,svc-scan,scanner
+"""
 
 #: File → what the plan says of it.
 FILES: Mapping[str, tuple[dict[str, Any], str]] = {

@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
-from enrichers.who import Identities
+from enrichers.identities import Identities
 from pipeline.identities.build import build
 from pipeline.identities.plan import read_plan
 from pipeline.identities.versions import keep, load_identities

@@ -21,8 +21,9 @@ import orjson
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from enrichers.hubs import Hubs
+from enrichers.identities import NO_IDENTITIES, Identities
 from enrichers.table import EMPTY, DamagedError, Table
-from enrichers.who import NO_IDENTITIES, Identities, Snapshot
+from enrichers.who import Snapshot
 from pipeline.identities.build import Built, digests, revision_of
 from schemas.errors import RefusedError
 

@@ -256,7 +256,7 @@ def test_a_time_that_is_none_is_named(tmp_path: Path, said: str) -> None:
 
 
 def test_an_export_without_one_usable_row_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(RefusedError, match="no row can be used .export:2: its name is no name"):
+    with pytest.raises(RefusedError, match=r"no row can be used .export:2: its name is no name"):
         one(tmp_path, "SamAccountName\na b\nc d\n")
 
 
@@ -287,7 +287,7 @@ def test_a_plan_that_says_something_wrongly_is_refused_by_the_keys_name(
     path = tmp_path / "plan.yml"
     path.write_text(text)
     if why is None:
-        with pytest.raises(RefusedError, match="nosuch.csv cannot be read"):
+        with pytest.raises(RefusedError, match=r"nosuch\.csv cannot be read"):
             build(read_plan(path), tmp_path)
         return
     with pytest.raises(RefusedError) as refused:

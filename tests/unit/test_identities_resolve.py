@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from enrichers.identities import Identities
 from enrichers.identity import entities
-from enrichers.who import Identities, Snapshot
+from enrichers.who import Snapshot
 from schemas.event import Event, Format, Source
 from schemas.who import HOW
 from tests.identities import HOUR, OBJECT, SID, T0, identities, snapshot
@@ -176,6 +177,29 @@ def test_kafkas_time_decides_which_snapshot_counts(tmp_path: Path) -> None:
     assert seen(T0 - 1) == ("user:pgustavo",)
     assert seen(T0) == (f"user:{SID.lower()}",)
     assert Identities([later]).of(Event(0, b"", form, Source(), {}, T0 - 1, T0, user=SID)).who() is None
+
+
+@pytest.mark.parametrize(
+    ("fields", "person", "how"),
+    [
+        ({"TargetUserName": "asel", "TargetDomainName": "BRANCH"}, "asel@branch.example", "account"),
+        ({"SubjectUserName": "asel", "SubjectDomainName": "THESHIRE"}, "asel@theshire.local", "upn"),
+        ({"SubjectUserName": "asel", "SubjectUserSid": SID[:-1] + "5"}, "asel@theshire.local", "sid"),
+        (
+            {"TargetUserName": "asel", "TargetSid": SID[:-1] + "5", "TargetDomainName": "X"},
+            "asel@theshire.local",
+            "sid",
+        ),
+        ({"SubjectUserName": "asel", "SubjectDomainName": "WORKSTATION5"}, "asel@workstation5", "local"),
+        ({"SubjectUserName": "asel", "SubjectDomainName": "-", "SubjectUserSid": 5}, "asel", "ambiguous"),
+        ({"SubjectUserName": "other", "SubjectDomainName": "THESHIRE"}, "asel", "ambiguous"),
+    ],
+)
+def test_windows_says_the_domain_and_the_sid_beside_the_name(
+    known: Snapshot, fields: dict[str, object], person: str, how: str
+) -> None:
+    event = Event(0, b"", Format("json", "json"), Source("windows"), fields, NOW, NOW, user="asel")
+    assert Identities([known]).of(event).user[:2] == (person, how)
 
 
 def test_a_snapshot_that_says_the_same_changes_no_revision() -> None:

@@ -74,7 +74,7 @@ def test_old_versions_stay_in_force_for_their_time(tmp_path: Path) -> None:
 def test_half_as_many_are_a_broken_export_unless_it_is_said(tmp_path: Path) -> None:
     add(tmp_path, many(100), NOW)
     later = NOW + timedelta(days=1)
-    with pytest.raises(RefusedError, match="There would be 49 people, and there were 100.*--shrunk"):
+    with pytest.raises(RefusedError, match=r"There would be 49 people, and there were 100.*--shrunk"):
         add(tmp_path, many(49), later)
     add(tmp_path, many(50), later)
     add(tmp_path, many(3), later + timedelta(days=1), shrunk=True)
