@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Callable, Sequence
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, Final
 
@@ -72,7 +73,8 @@ def _asking(database: Reader) -> Callable[[str], Any]:
 
     def ask(address: str) -> Any:
         try:
-            return database.get(address.strip().strip("[]").partition("%")[0])
+            asked = ip_address(address.strip().strip("[]").partition("%")[0])
+            return database.get(getattr(asked, "ipv4_mapped", None) or asked)
         except (ValueError, InvalidDatabaseError):
             return None
 
