@@ -24,6 +24,8 @@ def hub(row: Row) -> str:
     if bool(network) == bool(name):
         raise RowError("it names neither a network nor a name, or both")
     if not network:
+        if "/" in name:
+            raise RowError("its name is none; write a network as network")
         return name.casefold().rstrip(".")
     if "/" not in network:
         return address_of(network)

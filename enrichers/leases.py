@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 
 import orjson
 
-from enrichers.rows import Row, RowError, address_of, mac_of, one
+from enrichers.rows import Row, RowError, address_of, mac_of, name_of, one
 
 #: Of one address, the newest; more of them are no leases.
 MOST_OF_AN_ADDRESS: Final = 5_000
@@ -36,7 +36,7 @@ class Lease(NamedTuple):
 
 def lease(row: Row, start: int, end: int) -> Lease:
     """A lease from a row; its times are read already. Raises RowError."""
-    host, mac, user = one(row, "host").casefold().rstrip("."), one(row, "mac"), one(row, "user")
+    host, mac, user = _host(one(row, "host")), mac_of(one(row, "mac")), one(row, "user")
     if not (host or mac or user):
         raise RowError("it names no host, mac or user")
     if end <= start:
@@ -44,7 +44,15 @@ def lease(row: Row, start: int, end: int) -> Lease:
     address = one(row, "address")
     if not address:
         raise RowError("it has no address")
-    return Lease(address_of(address), start, min(end, start + LONGEST_MS), host, mac_of(mac), user)
+    return Lease(address_of(address), start, min(end, start + LONGEST_MS), host, mac, user)
+
+
+def _host(text: str) -> str:
+    """What a client calls itself, '' for what is no host's name: telephones have their owners'."""
+    try:
+        return name_of(text, "host").rstrip(".")
+    except RowError:
+        return ""
 
 
 def tabled(leases: Iterable[Lease]) -> dict[str, str]:

@@ -61,7 +61,7 @@ def checked(value: Value, field: str, longest: int = LONGEST) -> str:
 
 def name_of(text: str, field: str) -> str:
     """A name of an account, folded. Raises RowError for what no directory lets be one."""
-    if _NO_NAME.search(text):
+    if _NO_NAME.search(text) or not text.isprintable():  # invisible characters make two of one name
         raise RowError(f"its {field} is no name")
     return text.casefold()
 

@@ -21,6 +21,7 @@ from pipeline.parsers import Reader
 from pipeline.settings import load as load_settings
 from tests.builders import batch_of
 from tests.fuzz.conditions import NAMES, holds
+from tests.fuzz.identities import identities
 from tests.semantics import CASES
 from tests.sigma import ANY, event, pairs, plain_pairs, rule_text, tree_rule
 
@@ -80,7 +81,12 @@ def events(random: Random) -> None:
     assert time.process_time() - start < LONGEST, records
 
 
-TARGETS: Final[dict[str, Callable[[Random], None]]] = {"rules": rules, "conditions": conditions, "events": events}
+TARGETS: Final[dict[str, Callable[[Random], None]]] = {
+    "rules": rules,
+    "conditions": conditions,
+    "events": events,
+    "identities": identities,
+}
 
 _CONDITION_WORDS: Final = (
     *NAMES, "and", "or", "not", "(", ")", "1 of them", "all of them", "any of s*", "all of *1", "1 of nosuch*", "of",

@@ -246,6 +246,12 @@ def test_keas_and_windows_leases_follow_from_their_end(tmp_path: Path) -> None:
     assert host_at(found, "10.1.0.8", T0) == "10.1.0.8"
 
 
+def test_a_client_that_calls_itself_anything_is_known_by_its_hardware(tmp_path: Path) -> None:
+    rows = "address,start,host,mac\n10.1.0.1,2026-03-10T05:00:00Z,Asel's telephone,02:00:00:00:00:05\n"
+    found = built(tmp_path, {"l": ({"kind": "dhcp"}, rows), "a": ({"kind": "assets"}, "name,mac\nph-1,020000000005\n")})
+    assert host_at(found, "10.1.0.1", T0) == "ph-1"
+
+
 @pytest.mark.parametrize("said", ["yesterday", "99999999999999999999", "-5", "2026-03-10T99:00:00", "0"])
 def test_a_time_that_is_none_is_named(tmp_path: Path, said: str) -> None:
     rows = f"address,start,end,host\n10.1.0.1,{said},,a\n10.1.0.2,2026-03-10T05:00:00,,b\n"
