@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Callable, Sequence
+from functools import lru_cache, partial
+from typing import Final, NamedTuple
 
 from enrichers.identity import entities
 from enrichers.who import NOTHING, Resolved, Snapshot
@@ -12,21 +13,43 @@ from schemas.event import Event
 from schemas.identity import short_hash
 from schemas.who import Who
 
+#: Snapshots that are open at once: the stream needs two, a hunt goes through them one after the other.
+_OPEN: Final = 8
+
+
+class Kept(NamedTuple):
+    """A snapshot that may be opened, which takes a moment and may raise what `open` raises."""
+
+    since: int
+    revision: str
+    open: Callable[[], Snapshot]
+
 
 class Identities:
-    """All snapshots that are kept, by the Kafka time from which each counts."""
+    """All snapshots that are kept, by the Kafka time from which each counts. The last two are opened at once."""
 
-    def __init__(self, snapshots: Sequence[Snapshot] = ()) -> None:
-        ordered = sorted(snapshots, key=lambda each: each.since)
+    def __init__(self, kept: Sequence[Kept] = ()) -> None:
+        ordered = sorted(kept, key=lambda each: each.since)
         # One that says the same as the one before it changes nothing.
-        self.snapshots = [now for at, now in enumerate(ordered) if not at or now.revision != ordered[at - 1].revision]
-        self._since = [each.since for each in self.snapshots]
-        self.revision = short_hash("identities", *(part for s in self.snapshots for part in (s.since, s.revision)))
+        self._kept = [now for at, now in enumerate(ordered) if not at or now.revision != ordered[at - 1].revision]
+        self._since = [each.since for each in self._kept]
+        self._snapshot = lru_cache(_OPEN)(self._opened)
+        self.revision = short_hash("identities", *(part for each in self._kept for part in each[:2]))
+        for place in range(max(0, len(self._kept) - 2), len(self._kept)):
+            self._snapshot(place)
+
+    @classmethod
+    def of_snapshots(cls, *snapshots: Snapshot) -> Identities:
+        """Of snapshots that are open."""
+        return cls([Kept(each.since, each.revision, partial(_same, each)) for each in snapshots])
 
     def at(self, kafka_ms: int) -> Snapshot | None:
         """The snapshot in force at Kafka's time of a record; None before the first."""
         place = bisect_right(self._since, kafka_ms)
-        return self.snapshots[place - 1] if place else None
+        return self._snapshot(place - 1) if place else None
+
+    def _opened(self, place: int) -> Snapshot:
+        return self._kept[place].open()
 
     def of(self, event: Event) -> Resolved:
         """The entities of an event; folded alone where no snapshot is in force."""
@@ -42,6 +65,10 @@ class Identities:
         """What is told of entities that were resolved before: the asset. By the events' time, which is near Kafka's."""
         snapshot = self.at(time_ms)
         return None if snapshot is None else Who(snapshot=snapshot.revision, asset=snapshot.concerned(entities))
+
+
+def _same(snapshot: Snapshot) -> Snapshot:
+    return snapshot
 
 
 NO_IDENTITIES: Final = Identities()

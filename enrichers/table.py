@@ -42,7 +42,7 @@ def build(entries: Mapping[str, str]) -> bytes:
 class Table:
     """Look-ups in a table's bytes, or in a mapped file of them. Raises DamagedError for what is none."""
 
-    __slots__ = ("_data", "_ends", "_first", "_mask", "count")
+    __slots__ = ("__weakref__", "_data", "_ends", "_first", "_mask", "count")
 
     def __init__(self, data: bytes | mmap) -> None:
         view = memoryview(data)

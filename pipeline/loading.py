@@ -18,7 +18,7 @@ from enrichers.geo import NO_PLACES
 from pipeline.correlating import Correlating
 from pipeline.detecting import DetectionSet
 from pipeline.event_list import load_event_list
-from pipeline.identities.versions import Version, in_force, load_identities, read_versions
+from pipeline.identities.versions import Version, in_force, load_identities, load_versions
 from pipeline.indicators import LoadedIndicators, load_indicators
 from pipeline.places import load_places
 from pipeline.rules import LoadedRules, load_rules
@@ -65,6 +65,7 @@ def load(
     event_list = load_event_list(settings.event_list)
     shadow = stages.shadow([*rules.rules, *rules.correlations.ordered])
     travels = any(rule.kind == "travel" for rule in rules.correlations.ordered)
+    versions = load_versions(settings.identities)
     decide = DetectionSet(
         rules.engine,
         indicators.index,
@@ -73,9 +74,8 @@ def load(
         shadow,
         rules.correlations,
         load_places(settings.geo, pause) if travels else NO_PLACES,
-        load_identities(settings.identities),
+        load_identities(settings.identities, versions),
     )
-    versions = read_versions(settings.identities) if settings.identities is not None else ()
     return Loaded(decide, rules, indicators, event_list, stages, time.monotonic() - started, versions)
 
 
@@ -114,6 +114,17 @@ def _zone(name: str) -> ZoneInfo:
         return ZoneInfo(name)
     except (OSError, ValueError, ZoneInfoNotFoundError):
         raise RefusedError(f"There is no time zone {name}: set QORGAN_TIMEZONE, e.g. to Asia/Almaty.") from None
+
+
+def renewed(settings: Settings) -> Callable[[Loaded], Loaded]:
+    """What puts the identities of the files into a set that is loaded, and leaves all else. Raises RefusedError."""
+    versions = load_versions(settings.identities)
+    identities = load_identities(settings.identities, versions)
+
+    def renew(loaded: Loaded) -> Loaded:
+        return replace(loaded, decide=replace(loaded.decide, identities=identities), versions=versions)
+
+    return renew
 
 
 def blind(loaded: Loaded) -> list[str]:

@@ -10,7 +10,6 @@ from typing import Any
 
 import yaml
 
-from enrichers.identities import Identities
 from enrichers.who import Snapshot
 from pipeline.identities.build import Built, build
 from pipeline.identities.plan import read_plan
@@ -124,8 +123,3 @@ def kept(folder: Path, files: Mapping[str, tuple[dict[str, Any], str | bytes]] =
     """A folder of versions with one that counts since the year began."""
     keep(built(folder / "exports", files), folder / "identities", BEGINNING, BEGINNING, 100)
     return folder / "identities"
-
-
-def identities(folder: Path) -> Identities:
-    """The made-up bank's, since ever."""
-    return Identities([snapshot(folder)])

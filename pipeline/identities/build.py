@@ -6,6 +6,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from mmap import mmap
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 from zoneinfo import ZoneInfo
@@ -101,7 +102,12 @@ def build(plan: Plan, folder: Path) -> Built:
 
 def digests(parts: dict[str, bytes]) -> dict[str, str]:
     """Part → the hash that names its file."""
-    return {name: hashlib.blake2b(data, digest_size=16).hexdigest() for name, data in sorted(parts.items())}
+    return {name: digest_of(data) for name, data in sorted(parts.items())}
+
+
+def digest_of(data: bytes | mmap) -> str:
+    """The hash that names the file of a part."""
+    return hashlib.blake2b(data, digest_size=16).hexdigest()
 
 
 def revision_of(parts: dict[str, str], domains: dict[str, str]) -> str:

@@ -14,17 +14,19 @@ import os
 import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
+from weakref import WeakValueDictionary
 
 import orjson
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from enrichers.hubs import Hubs
-from enrichers.identities import NO_IDENTITIES, Identities
+from enrichers.identities import NO_IDENTITIES, Identities, Kept
 from enrichers.table import EMPTY, DamagedError, Table
 from enrichers.who import Snapshot
-from pipeline.identities.build import Built, digests, revision_of
+from pipeline.identities.build import Built, digest_of, digests, revision_of
 from schemas.errors import RefusedError
 
 #: Time for every worker to read a new version before it counts.
@@ -34,7 +36,9 @@ LEAST_SHARE: Final = 0.5
 #: Kinds of so few entries may shrink as they like.
 FEW: Final = 20
 _PART: Final = re.compile(r"[0-9a-f]{32}")
-_kept: Final[dict[str, Snapshot]] = {}
+#: Snapshots and parts that are open in this process, by name: a reload opens again what is new.
+_open: Final[WeakValueDictionary[tuple[str, int], Snapshot]] = WeakValueDictionary()
+_parts: Final[WeakValueDictionary[str, Table]] = WeakValueDictionary()
 
 
 class Version(BaseModel):
@@ -106,17 +110,29 @@ def read_versions(folder: Path) -> list[Version]:
     return sorted(found, key=lambda each: (each.since, each.made, each.revision))
 
 
-def load_identities(folder: Path | None) -> Identities:
-    """All versions of a folder, mapped and not read. Raises RefusedError for a version that lacks a part."""
+def load_versions(folder: Path | None) -> list[Version]:
+    """The versions that workers use. Raises RefusedError for a folder that is none, or a version that is not whole."""
     if folder is None:
-        return NO_IDENTITIES
+        return []
     if not folder.is_dir():
         raise RefusedError(f"{folder} is no folder. `qorgan identities import` makes it; check QORGAN_IDENTITIES.")
-    by_since = {each.since: each for each in read_versions(folder)}
-    snapshots = {each.name: _kept.get(each.name) or _open(folder, each) for each in by_since.values()}
-    _kept.clear()
-    _kept.update(snapshots)
-    return Identities(list(snapshots.values()))
+    versions = read_versions(folder)
+    for each in versions:
+        if revision_of(dict(each.parts), dict(each.domains)) != each.revision:
+            raise RefusedError(f"The version {each.name} in {folder} was changed. Import it again.")
+    for digest in {digest for each in versions for digest in each.parts.values()}:
+        if not (_PART.fullmatch(digest) and _part(folder, digest).is_file()):
+            raise RefusedError(f"{_part(folder, digest)} is missing. Copy it again; versions are copied after parts.")
+    return versions
+
+
+def load_identities(folder: Path | None, versions: Sequence[Version] | None = None) -> Identities:
+    """All versions of a folder; each is opened when a record of its time comes. Raises RefusedError."""
+    versions = load_versions(folder) if versions is None else versions
+    if folder is None or not versions:
+        return NO_IDENTITIES
+    last_of = {each.since: each for each in versions}
+    return Identities([Kept(each.since, each.revision, partial(_opened, folder, each)) for each in last_of.values()])
 
 
 def in_force(versions: Sequence[Version], now_ms: float) -> Version | None:
@@ -130,15 +146,13 @@ def snapshot_of(built: Built, since: int = 0) -> Snapshot:
     return _snapshot(built.revision, since, tables, built.domains)
 
 
-def _open(folder: Path, version: Version) -> Snapshot:
-    if revision_of(dict(version.parts), dict(version.domains)) != version.revision:
-        raise RefusedError(f"The version {version.name} in {folder} was changed. Import it again.")
-    return _snapshot(
-        version.revision,
-        version.since,
-        {name: _mapped(folder, digest) for name, digest in version.parts.items()},
-        version.domains,
-    )
+def _opened(folder: Path, version: Version) -> Snapshot:
+    known = _open.get((version.revision, version.since))
+    if known is None:
+        tables = {name: _mapped(folder, digest) for name, digest in version.parts.items()}
+        known = _snapshot(version.revision, version.since, tables, version.domains)
+        _open[version.revision, version.since] = known
+    return known
 
 
 def _snapshot(revision: str, since: int, tables: Mapping[str, Table], domains: Mapping[str, str]) -> Snapshot:
@@ -155,15 +169,25 @@ def _snapshot(revision: str, since: int, tables: Mapping[str, Table], domains: M
     )
 
 
+def _part(folder: Path, digest: str) -> Path:
+    return folder / "parts" / f"{digest}.table"
+
+
 def _mapped(folder: Path, digest: str) -> Table:
-    path = folder / "parts" / f"{digest}.table"
-    if not _PART.fullmatch(digest):
-        raise RefusedError(f"A version in {folder} names a part that is none. Import it again.")
+    """A part, whose bytes are those that its name says."""
+    known = _parts.get(digest)
+    if known is not None:
+        return known
+    path = _part(folder, digest)
     try:
         with path.open("rb") as file:
-            return Table(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+            data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        if digest_of(data) == digest:
+            table = _parts[digest] = Table(data)
+            return table
     except (OSError, ValueError, DamagedError):
-        raise RefusedError(f"{path} is missing or damaged. Copy it again, or import the version again.") from None
+        pass
+    raise RefusedError(f"{path} is missing or damaged. Copy it again, or import the version again.")
 
 
 def _check_size(last: Version, built: Built) -> None:

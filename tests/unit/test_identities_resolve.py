@@ -11,7 +11,7 @@ from enrichers.identity import entities
 from enrichers.who import Snapshot
 from schemas.event import Event, Format, Source
 from schemas.who import HOW
-from tests.identities import HOUR, OBJECT, SID, T0, identities, snapshot
+from tests.identities import HOUR, OBJECT, SID, T0, snapshot
 
 #: Half past five: the first DHCP lease and the VPN's hold.
 NOW = T0 + HOUR // 2
@@ -166,9 +166,9 @@ def test_an_unknown_asset_is_said_to_be_unknown_and_what_is_not_named_is_not_sai
 
 
 def test_kafkas_time_decides_which_snapshot_counts(tmp_path: Path) -> None:
-    bank = identities(tmp_path / "a").snapshots[0]
+    bank = snapshot(tmp_path / "a")
     later = Snapshot("later", T0)
-    both = Identities([later, bank])
+    both = Identities.of_snapshots(later, bank)
     form = Format("json", "json")
 
     def seen(kafka_ms: int) -> tuple[str, ...]:
@@ -176,7 +176,7 @@ def test_kafkas_time_decides_which_snapshot_counts(tmp_path: Path) -> None:
 
     assert seen(T0 - 1) == ("user:pgustavo",)
     assert seen(T0) == (f"user:{SID.lower()}",)
-    assert Identities([later]).of(Event(0, b"", form, Source(), {}, T0 - 1, T0, user=SID)).who() is None
+    assert Identities.of_snapshots(later).of(Event(0, b"", form, Source(), {}, T0 - 1, T0, user=SID)).who() is None
 
 
 @pytest.mark.parametrize(
@@ -199,10 +199,10 @@ def test_windows_says_the_domain_and_the_sid_beside_the_name(
     known: Snapshot, fields: dict[str, object], person: str, how: str
 ) -> None:
     event = Event(0, b"", Format("json", "json"), Source("windows"), fields, NOW, NOW, user="asel")
-    assert Identities([known]).of(event).user[:2] == (person, how)
+    assert Identities.of_snapshots(known).of(event).user[:2] == (person, how)
 
 
 def test_a_snapshot_that_says_the_same_changes_no_revision() -> None:
     one, again, other = Snapshot("a", 1), Snapshot("a", 2), Snapshot("b", 3)
-    assert Identities([one, again, other]).revision == Identities([one, other]).revision
-    assert Identities([one]).revision != Identities([other]).revision
+    assert Identities.of_snapshots(one, again, other).revision == Identities.of_snapshots(one, other).revision
+    assert Identities.of_snapshots(one).revision != Identities.of_snapshots(other).revision

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -104,8 +103,8 @@ def test_what_was_damaged_is_refused_and_not_used(tmp_path: Path) -> None:
     made = add(tmp_path, people("asel"), NOW)
     part = tmp_path / "parts" / f"{made.parts['people']}.table"
     whole = part.read_bytes()
-    versions._kept.clear()
-    for damaged in (b"", whole[:-1], whole[:30], b"x" + whole[1:]):
+    versions._parts.clear()
+    for damaged in (b"", whole[:-1], whole[:30], b"x" + whole[1:], whole.replace(b"asel", b"bell")):
         part.write_bytes(damaged)
         with pytest.raises(RefusedError, match="missing or damaged"):
             load_identities(tmp_path)
@@ -131,35 +130,67 @@ def test_a_table_finds_what_is_in_it_alone() -> None:
         Table(b"QORGANT1")
 
 
-async def test_a_running_worker_takes_a_version_whole_and_says_it(tmp_path: Path) -> None:
+async def test_a_running_worker_takes_a_version_whole_and_builds_nothing_else_anew(tmp_path: Path) -> None:
     (tmp_path / "rules").mkdir()
     (tmp_path / "rules" / "a.yml").write_bytes(rule_text({"s": {"F": 1}, "condition": "s"}))
     folder = kept(tmp_path)
-    settings = load(rules=(tmp_path / "rules",), state_dir=tmp_path / "state", identities=folder, rules_trial=0)
-    metrics, used, loaded = Metrics(), [], loading.load(settings)
+    settings = load(
+        rules=(tmp_path / "rules",), state_dir=tmp_path / "state", identities=folder, rules_watch=0.001, rules_trial=60
+    )
+    metrics, loaded = Metrics(), loading.load(settings)
+    used: list[Any] = []
 
-    async def nothing() -> None:
-        return
+    async def never() -> None:
+        raise AssertionError("the rules were built anew")
 
     reloading = Reloading(
-        settings, loaded, fingerprint(settings), used.append, metrics, before=nothing, wall=lambda: T0 / 1_000
+        settings, loaded, fingerprint(settings), used.append, metrics, before=never, wall=lambda: T0 / 1_000
     )
     value = metrics.registry.get_sample_value
     assert value("qorgan_identities", {"kind": "accounts"}) == 6
     assert value("qorgan_identities_due_timestamp_seconds") == T0 / 1_000 + 86_400
     # While the parts are mapped, a new version comes.
     keep(built(tmp_path / "new", people("bolat")), folder, NOW, NOW, 100, shrunk=True)
-    os.utime(folder / "versions")
-    assert fingerprint(settings) != reloading._known
-    reloading.ask()
-    for _ in range(500):
+    for _ in range(1_000):
         reloading.tick()
         if used:
             break
-        await asyncio.sleep(0.01)
+        await asyncio.sleep(0.005)
     (fresh,) = used
     now = int(NOW.timestamp() * 1_000)
     assert fresh.identities.at(now).user("bolat", None).how == "name"
     assert fresh.identities.at(now - 1).user(SID, None).entity == "pgustavo"
+    assert fresh.engine is loaded.decide.engine
     assert fresh.revision != loaded.decide.revision
+    assert value("qorgan_reloads_total", {"outcome": "swapped"}) == 1
     await reloading.stop()
+
+
+async def test_a_version_that_cannot_be_read_leaves_the_old_ones_in_force(tmp_path: Path) -> None:
+    (tmp_path / "rules").mkdir()
+    (tmp_path / "rules" / "a.yml").write_bytes(rule_text({"s": {"F": 1}, "condition": "s"}))
+    folder = kept(tmp_path)
+    settings = load(rules=(tmp_path / "rules",), state_dir=tmp_path / "state", identities=folder, rules_watch=0.001)
+    metrics, loaded = Metrics(), loading.load(settings)
+    used: list[Any] = []
+    reloading = Reloading(settings, loaded, fingerprint(settings), used.append, metrics)
+    (folder / "versions" / "20400101T000000Z-0.json").write_text("{")
+    for _ in range(1_000):
+        reloading.tick()
+        if metrics.registry.get_sample_value("qorgan_reloads_total", {"outcome": "refused"}):
+            break
+        await asyncio.sleep(0.005)
+    else:
+        raise AssertionError("it was not refused")
+    assert used == []
+    await reloading.stop()
+
+
+def test_many_versions_are_opened_when_a_record_of_their_time_comes(tmp_path: Path) -> None:
+    for day in range(30):
+        add(tmp_path, people(f"user{day}"), NOW + timedelta(days=day))
+    found = load_identities(tmp_path)
+    assert len(versions._parts) < 8
+    oldest = found.at(int((NOW + timedelta(hours=1)).timestamp() * 1_000))
+    assert oldest is not None
+    assert oldest.user("user0", None).how == "name"
