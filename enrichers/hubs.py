@@ -5,7 +5,6 @@ jump hosts, terminal servers, shared accounts.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from functools import lru_cache
 from typing import Final
 
 import orjson
@@ -15,7 +14,6 @@ from enrichers.geo import RowError as NetworkError
 from enrichers.rows import Row, RowError, address_of, one
 
 _NONE: Final = -1
-_REMEMBERED: Final = 1 << 14
 
 
 def hub(row: Row) -> str:
@@ -56,13 +54,13 @@ class Hubs:
                 self._plain.add(each)
         self.count = len(networks) + len(self._plain)
         self._tables = {family: networks.table(family) for family in (4, 6)}
-        self.holds_address = lru_cache(_REMEMBERED)(self._holds_address)
 
     def holds_name(self, name: str) -> bool:
         """A name, folded."""
         return name in self._plain
 
-    def _holds_address(self, address: str) -> bool:
+    def holds_address(self, address: str) -> bool:
+        """An address in its shortest spelling."""
         if address in self._plain:
             return True
         found = number_of(address)

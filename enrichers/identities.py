@@ -8,7 +8,8 @@ from functools import lru_cache, partial
 from typing import Final, NamedTuple
 
 from enrichers.identity import entities
-from enrichers.who import NOTHING, Resolved, Snapshot
+from enrichers.lookups import NOTHING
+from enrichers.who import Resolved, Snapshot
 from schemas.event import Event
 from schemas.identity import short_hash
 from schemas.who import Who
@@ -33,7 +34,7 @@ class Identities:
         # One that says the same as the one before it changes nothing.
         self._kept = [now for at, now in enumerate(ordered) if not at or now.revision != ordered[at - 1].revision]
         self._since = [each.since for each in self._kept]
-        self._snapshot = lru_cache(_OPEN)(self._opened)
+        self._snapshot = lru_cache(_OPEN)(partial(_opened, self._kept))
         self.revision = short_hash("identities", *(part for each in self._kept for part in each[:2]))
         for place in range(max(0, len(self._kept) - 2), len(self._kept)):
             self._snapshot(place)
@@ -48,9 +49,6 @@ class Identities:
         place = bisect_right(self._since, kafka_ms)
         return self._snapshot(place - 1) if place else None
 
-    def _opened(self, place: int) -> Snapshot:
-        return self._kept[place].open()
-
     def of(self, event: Event) -> Resolved:
         """The entities of an event; folded alone where no snapshot is in force."""
         snapshot = self.at(event.kafka_ms)
@@ -64,7 +62,11 @@ class Identities:
     def concerned(self, entities: Sequence[str], time_ms: int) -> Who | None:
         """What is told of entities that were resolved before: the asset. By the events' time, which is near Kafka's."""
         snapshot = self.at(time_ms)
-        return None if snapshot is None else Who(snapshot=snapshot.revision, asset=snapshot.concerned(entities))
+        return None if snapshot is None else Who(snapshot=snapshot.revision, asset=snapshot.lookups.concerned(entities))
+
+
+def _opened(kept: Sequence[Kept], place: int) -> Snapshot:
+    return kept[place].open()
 
 
 def _same(snapshot: Snapshot) -> Snapshot:

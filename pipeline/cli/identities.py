@@ -85,9 +85,9 @@ def show_identity(
     snapshot, _ = _snapshot(folder, at)
     person, host = snapshot.user(name, None).entity, snapshot.host(name, 0).entity
     found = {
-        "person": (person, snapshot.people.get("d" + person)),
-        "host": (host, snapshot.assets.get("d" + host)),
-        "process": (name, snapshot.assets.get("p" + name)),
+        "person": (person, snapshot.lookups.people.get("d" + person)),
+        "host": (host, snapshot.lookups.assets.get("d" + host)),
+        "process": (name, snapshot.lookups.assets.get("p" + name)),
     }
     rows = [
         {"what": what, "entity": entity, "key": key, "value": value}
@@ -121,7 +121,7 @@ def resolve_identity(
         said = getattr(found, what)
         if said.how == "nobody" and not said.also:
             continue
-        asset = snapshot.concerned(found.entities) if what != "user" else None
+        asset = snapshot.lookups.concerned(found.entities) if what != "user" else None
         rows.append(
             {
                 "as": what,

@@ -24,6 +24,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from enrichers.hubs import Hubs
 from enrichers.identities import NO_IDENTITIES, Identities, Kept
+from enrichers.lookups import Lookups
 from enrichers.table import EMPTY, DamagedError, Table
 from enrichers.who import Snapshot
 from pipeline.identities.build import Built, digest_of, digests, revision_of
@@ -157,9 +158,7 @@ def _opened(folder: Path, version: Version) -> Snapshot:
 
 def _snapshot(revision: str, since: int, tables: Mapping[str, Table], domains: Mapping[str, str]) -> Snapshot:
     said: Sequence[str] = orjson.loads(tables["hubs"].get("hubs") or "[]") if "hubs" in tables else ()
-    return Snapshot(
-        revision,
-        since,
+    lookups = Lookups(
         people=tables.get("people", EMPTY),
         assets=tables.get("assets", EMPTY),
         leases=tables.get("dhcp", EMPTY),
@@ -167,6 +166,7 @@ def _snapshot(revision: str, since: int, tables: Mapping[str, Table], domains: M
         hubs=Hubs(said),
         domains=domains,
     )
+    return Snapshot(revision, since, lookups)
 
 
 def _part(folder: Path, digest: str) -> Path:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from enrichers import assets, leases, people
 from enrichers.hubs import Hubs
 from enrichers.leases import Held, Lease
+from enrichers.lookups import Lookups
 from enrichers.people import Account
 from enrichers.table import Table, build
 from enrichers.who import Snapshot
@@ -123,7 +124,7 @@ ASSETS = st.lists(
 @given(ASSETS, st.randoms(use_true_random=False))
 def test_a_host_is_found_by_what_it_alone_has_in_any_order(kept: list[assets.Asset], chance: Any) -> None:
     entries = assets.tabled(kept, ())
-    snapshot = Snapshot("r", 0, assets=Table(build(entries)))
+    snapshot = Snapshot("r", 0, Lookups(assets=Table(build(entries))))
     wholes = {each.whole for each in kept}
     for name in ("pay", "ws", "db"):
         bearers = {each.whole for each in kept if each.name == name}
@@ -136,7 +137,7 @@ def test_a_host_is_found_by_what_it_alone_has_in_any_order(kept: list[assets.Ass
         found = snapshot.host(address, 0)
         assert found.how == {0: "unknown", 1: "address"}.get(len(holders), "ambiguous")
         if len(holders) == 1:
-            concerned = snapshot.concerned([found.label])
+            concerned = snapshot.lookups.concerned([found.label])
             assert concerned is not None
             assert concerned.name in wholes & holders
     chance.shuffle(kept)
@@ -184,7 +185,7 @@ def test_no_text_makes_resolving_raise_and_asking_twice_says_the_same(
     host: str, user: str, source: str, time: int, numbers: bool
 ) -> None:
     accounts = [Account("asel", "one.example", uid="5")]
-    snapshot = Snapshot("r", 0, people=Table(build(people.tabled(accounts))), domains={"one": "one.example"})
+    snapshot = Snapshot("r", 0, Lookups(people=Table(build(people.tabled(accounts))), domains={"one": "one.example"}))
     found = snapshot.resolve(host, user, source, time, numbers)
     assert found == snapshot.resolve(host, user, source, time, numbers)
     assert all(entity.partition(":")[2] for entity in found.entities)

@@ -58,6 +58,12 @@ def test_what_is_unknown_is_folded_as_without_a_snapshot_and_says_so(known: Snap
         assert {each.how for each in (found.host, found.user, found.src) if each.how} == {"unknown"}
 
 
+def test_a_name_that_its_domain_does_not_have_is_not_that_of_another_domain(known: Snapshot) -> None:
+    for raw in ("BRANCH\\pgustavo", "pgustavo@branch.example"):
+        assert known.resolve("", raw, "", NOW).user[:2] == ("pgustavo@branch.example", "unknown")
+    assert known.resolve("", "BRANCH\\bolat", "", NOW).user[:2] == ("bolat", "unknown")
+
+
 def test_an_account_of_one_host_is_no_account_of_the_directory(known: Snapshot) -> None:
     assert known.resolve("", "WORKSTATION5\\pgustavo", "", NOW).user[:2] == ("pgustavo@workstation5", "local")
 

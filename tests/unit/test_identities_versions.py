@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from weakref import ref
 
 import pytest
 
@@ -184,6 +186,21 @@ async def test_a_version_that_cannot_be_read_leaves_the_old_ones_in_force(tmp_pa
         raise AssertionError("it was not refused")
     assert used == []
     await reloading.stop()
+
+
+def test_a_snapshot_that_is_no_longer_in_force_goes_without_the_collector(tmp_path: Path) -> None:
+    add(tmp_path, people("asel"), NOW)
+    found = load_identities(tmp_path)
+    snapshot = found.at(int((NOW + timedelta(hours=1)).timestamp() * 1_000))
+    assert snapshot is not None
+    snapshot.resolve("a", "asel", "10.0.0.1", T0)
+    gone = ref(snapshot)
+    gc.disable()
+    try:
+        del snapshot, found
+        assert gone() is None
+    finally:
+        gc.enable()
 
 
 def test_many_versions_are_opened_when_a_record_of_their_time_comes(tmp_path: Path) -> None:
