@@ -16,6 +16,7 @@ from schemas.who import Who
 
 #: Snapshots that are open at once: the stream needs two, a hunt goes through them one after the other.
 _OPEN: Final = 8
+_NEVER: Final = 1 << 63
 
 
 class Kept(NamedTuple):
@@ -36,8 +37,9 @@ class Identities:
         self._since = [each.since for each in self._kept]
         self._snapshot = lru_cache(_OPEN)(partial(_opened, self._kept))
         self.revision = short_hash("identities", *(part for each in self._kept for part in each[:2]))
-        for place in range(max(0, len(self._kept) - 2), len(self._kept)):
-            self._snapshot(place)
+        last = [self._snapshot(place) for place in range(max(0, len(self._kept) - 2), len(self._kept))]
+        self._newest = self._since[-1] if last else _NEVER
+        self._last = last[-1] if last else None
 
     @classmethod
     def of_snapshots(cls, *snapshots: Snapshot) -> Identities:
@@ -46,6 +48,8 @@ class Identities:
 
     def at(self, kafka_ms: int) -> Snapshot | None:
         """The snapshot in force at Kafka's time of a record; None before the first."""
+        if kafka_ms >= self._newest:  # nearly every record is of now
+            return self._last
         place = bisect_right(self._since, kafka_ms)
         return self._snapshot(place - 1) if place else None
 

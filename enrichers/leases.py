@@ -68,16 +68,15 @@ def tabled(leases: Iterable[Lease]) -> dict[str, str]:
 class Held:
     """The leases of one address."""
 
-    __slots__ = ("_bounds", "_leases", "_starts")
+    __slots__ = ("_leases", "_starts")
 
     def __init__(self, text: str) -> None:
         self._leases: Sequence[tuple[int, int, str, str, str]] = orjson.loads(text)
         self._starts = [each[0] for each in self._leases]
-        self._bounds = sorted({time for each in self._leases for time in each[:2]})
 
-    def stretch(self, time_ms: int) -> int:
-        """A number of the stretch of time in which `at` answers alike."""
-        return bisect_right(self._bounds, time_ms)
+    def bounds(self) -> set[int]:
+        """The times at which what `at` answers may change."""
+        return {time for each in self._leases for time in each[:2]}
 
     def at(self, time_ms: int) -> list[tuple[str, str, str]]:
         """Host, mac and user of the lease at a time; several where several began at once; none: nobody is known."""

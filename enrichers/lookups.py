@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
 
@@ -44,11 +45,12 @@ class Behind(NamedTuple):
 class Leased:
     """The leases of one address, and what they came to by stretch of time."""
 
-    __slots__ = ("held", "known")
+    __slots__ = ("bounds", "held", "known")
 
-    def __init__(self, *texts: str | None) -> None:
-        self.held = [Held(text) if text is not None else None for text in texts]
-        self.known: dict[tuple[int, ...], Behind] = {}
+    def __init__(self, texts: Sequence[str]) -> None:
+        self.held = [Held(text) for text in texts]
+        self.bounds = sorted({time for held in self.held for time in held.bounds()})
+        self.known: list[Behind | None] = [None] * (len(self.bounds) + 1)
 
 
 NOTHING: Final = Found("", "")
@@ -179,19 +181,19 @@ class Lookups:
         return _host_found(said, address), self._leases_of(address) if said is None else None
 
     def _leases_of(self, address: str) -> Leased | None:
-        texts = self.leases.get(address), self.vpn.get(address)
-        return Leased(*texts) if any(texts) else None
+        texts = [text for table in (self.leases, self.vpn) if (text := table.get(address)) is not None]
+        return Leased(texts) if texts else None
 
     def behind(self, address: str, leased: Leased, time_ms: int) -> Behind:
         """Who holds an address at a time, milliseconds UTC."""
-        stretch = tuple([held.stretch(time_ms) if held is not None else 0 for held in leased.held])
-        known = leased.known.get(stretch)
+        stretch = bisect_right(leased.bounds, time_ms)
+        known = leased.known[stretch]
         if known is None:
             known = leased.known[stretch] = self._holders(address, leased, time_ms)
         return known
 
     def _holders(self, address: str, leased: Leased, time_ms: int) -> Behind:
-        holders = [holder for held in leased.held if held is not None for holder in held.at(time_ms)]
+        holders = [holder for held in leased.held for holder in held.at(time_ms)]
         people = {label for _, _, user in holders if (label := self.user(user, None).label)}
         person = people.pop() if len(people) == 1 else ""
         hosts = {self._holder(host, mac) for host, mac, _ in holders} - {""}

@@ -70,10 +70,15 @@ class Snapshot:
         person = ""
         if leased is not None:
             _, src, person = self.lookups.behind(src.entity, leased, time_ms)
-        told = [label for label in (own.label, who.label, src.label) if label]
-        for label in (who.also, src.also, person):
-            if label and label not in told:
-                told.append(label)
+        told = [own.label, who.label, src.label]
+        if "" in told:
+            told = [label for label in told if label]
+        if who.also and who.also not in told:
+            told.append(who.also)
+        if src.also and src.also not in told:
+            told.append(src.also)
+        if person and person not in told:
+            told.append(person)
         return Resolved(tuple(told), own, who, src, self)
 
     def named(self, user: str, fields: Mapping[str, Any]) -> str:

@@ -26,7 +26,7 @@ HOSTS: Final = 50_000
 NOW: Final = datetime(2026, 3, 2, tzinfo=UTC)
 NOW_MS: Final = int(NOW.timestamp() * 1_000)
 #: Who and what a stream of some minutes names; the rest of a bank sleeps, or works elsewhere.
-AT_WORK: Final = 3_000
+AT_WORK: Final = 1_000
 _FORMAT: Final = Format("bench", "json")
 _PLAN: Final = """\
 files:

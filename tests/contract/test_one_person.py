@@ -12,7 +12,9 @@ from typing import Any
 import orjson
 import pytest
 
+from detectors.correlation.correlator import Correlator
 from pipeline import loading
+from pipeline.agents.raw_to_detections import resolved
 from pipeline.correlating import Gathering, Shares
 from pipeline.detecting import Judgement
 from pipeline.loading import Loaded
@@ -153,6 +155,26 @@ def test_each_says_how_it_knows_and_keeps_the_raw_name(bank: tuple[Settings, Loa
     assert again.who is not None
     assert again.who.asset is not None
     assert (again.who.asset.criticality, again.who.asset.processes) == ("critical", ("cards",))
+
+
+def test_what_a_correlation_says_of_them_names_the_asset(bank: tuple[Settings, Loaded]) -> None:
+    settings, loaded = bank
+    gathered = Correlator(loaded.decide.correlations)
+    for each in judged(bank):
+        gathered.feed([one._replace(lane="log/raw.events/0") for one in each.contributions])
+    (verdict,) = (one for one in gathered.finish() if one.state == "closed")
+    said = loading.correlating(settings).detection(verdict, T0)
+    assert said.entities[1] == "user:pgustavo"
+    assert said.who is not None
+    assert said.who.asset is not None
+    assert (said.who.asset.name, said.who.asset.criticality) == ("workstation5.theshire.local", "low")
+
+
+def test_metrics_count_how_they_were_resolved(bank: tuple[Settings, Loaded]) -> None:
+    counted = resolved(detections(judged(bank)))
+    assert counted["user", "number"] == counted["user", "mail"] == 1
+    assert counted["source", "hub"] == counted["source", "lease"] == counted["source", "unknown"] == 1
+    assert sum(count for (part, _), count in counted.items() if part == "user") == len(SEEN) - 1
 
 
 def test_without_a_snapshot_they_are_six_strangers_less_one(bank: tuple[Settings, Loaded], tmp_path: Path) -> None:
