@@ -31,8 +31,11 @@ class RowError(ValueError):
 
 def one(row: Row, field: str, longest: int = LONGEST) -> str:
     """The first value of a field, '' where there is none. Raises RowError for what cannot be kept."""
-    found = many(row, field, longest)
-    return found[0] if found else ""
+    for value in row.get(field, ()):
+        text = checked(value, field, longest)
+        if text:
+            return text
+    return ""
 
 
 def many(row: Row, field: str, longest: int = LONGEST) -> tuple[str, ...]:

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Final, NamedTuple
 
-from enrichers.rows import RowError, Value
+from enrichers.rows import Value
 from pipeline.identities.fields import FIELDS, NEEDED, SEVERAL, Names
 from pipeline.identities.isc import isc_rows
 from pipeline.identities.ldif_rows import ldif_rows
@@ -82,6 +82,8 @@ def _csv(export: Export, path: Path, text: io.TextIOWrapper, names: Names, refus
     lines = _Lines(text, refuse)
     reader = csv.reader(lines, delimiter=export.delimiter)
     header: list[str] = []
+    there: Names = {}
+    several: set[str] = set()
     while True:
         try:
             cells = next(reader, None)
@@ -94,10 +96,17 @@ def _csv(export: Export, path: Path, text: io.TextIOWrapper, names: Names, refus
             continue
         if not header:
             header = _header(export, path, cells, names)
+            there = {field: found for field, called in names.items() if (found := [n for n in called if n in header])}
+            several = {name for field in SEVERAL if field in there for name in there[field]}
         elif len(cells) > len(header):
             refuse(lines.number, "it has more columns than the header")
         else:
-            yield Line(lines.number, _fields(_split(export, header, cells, names), names))
+            cut = {
+                name: cell.split(export.split) if name in several else [cell]
+                for name, cell in zip(header, cells, strict=False)
+                if cell
+            }
+            yield Line(lines.number, _fields(cut, there))
     if not header:
         raise RefusedError(f"{path} has no header; name its columns in its first line.")
 
@@ -132,16 +141,7 @@ def _header(export: Export, path: Path, cells: list[str], names: Names) -> list[
     return header
 
 
-def _split(export: Export, header: list[str], cells: list[str], names: Names) -> dict[str, list[Value]]:
-    several = {name for field in SEVERAL if field in names for name in names[field]}
-    found: dict[str, list[Value]] = {}
-    for name, cell in zip(header, cells, strict=False):
-        if cell:
-            found[name] = list(cell.split(export.split)) if name in several else [cell]
-    return found
-
-
-def _fields(found: dict[str, list[Value]], names: Names) -> Row:
+def _fields(found: Mapping[str, Sequence[Value]], names: Names) -> Row:
     """A file's own names as ours. Of a field that may have several values all names count, else the first."""
     row: Row = {}
     for field, called in names.items():
@@ -149,6 +149,3 @@ def _fields(found: dict[str, list[Value]], names: Names) -> Row:
         if said:
             row[field] = [value for values in said for value in values] if field in SEVERAL else said[0]
     return row
-
-
-__all__ = ["Line", "RowError", "rows_of"]

@@ -6,10 +6,10 @@ schemas, `Get-ADUser` and Microsoft Graph's user, Kea's memfile and `Get-DhcpSer
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
-Names = Mapping[str, tuple[str, ...]]
+Names = Mapping[str, Sequence[str]]
 
 _LEASES: Final[Names] = {
     "address": ("address", "ipaddress", "ip"),
