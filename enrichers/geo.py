@@ -8,10 +8,10 @@ from __future__ import annotations
 import socket
 from array import array
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from operator import gt
-from typing import Final
+from typing import Any, Final
 
 from schemas.place import MAX_RADIUS, Place
 
@@ -21,6 +21,8 @@ KINDS: Final = ELSEWHERE | {"fixed"}
 #: Kilometres around, where a row names none: about a city.
 RADIUS: Final = 50
 _KNOWN: Final = 1 << 16
+#: What MaxMind's Anonymous IP says of an exit; who hosts one is no exit by that.
+_EXITS: Final = ("is_anonymous", "is_anonymous_vpn", "is_tor_exit_node", "is_public_proxy", "is_residential_proxy")
 _NONE: Final = -1
 
 
@@ -82,25 +84,55 @@ class Table:
 
 
 class Places:
-    """A snapshot: the places of networks, less those that are `elsewhere`."""
+    """A snapshot: the places of networks, less those that are `elsewhere`.
 
-    def __init__(self, located: Networks, elsewhere: Networks, revision: str = "") -> None:
+    `databases` give an address's record, of MaxMind's kind; they are asked where `located` says nothing.
+    """
+
+    def __init__(
+        self,
+        located: Networks,
+        elsewhere: Networks,
+        revision: str = "",
+        databases: Sequence[Callable[[str], Any]] = (),
+        count: int = 0,
+    ) -> None:
         self.revision = revision
-        self.count = len(located)
+        self.count = len(located) + count
+        self._databases = databases
         self._located = {family: located.table(family) for family in (4, 6)}
         self._elsewhere = {family: elsewhere.table(family) for family in (4, 6)}
         self.of = lru_cache(_KNOWN)(self._of)
         """The place of an address as a number (`schemas.place`); None: none is known, or it says nothing."""
 
     def _of(self, address: str) -> int | None:
-        number, family = _address(address)
-        if number is None:
+        known = number_of(address)
+        if known is None:
             return None
-        number = number >> 64 if family == 6 else number
+        number, family = known
         if self._elsewhere[family].find(number) != _NONE:
             return None
         found = self._located[family].find(number)
-        return found if found != _NONE else None
+        return found if found != _NONE else self._recorded(address)
+
+    def _recorded(self, address: str) -> int | None:
+        """What databases say: an exit in any of them has no place; else the first place counts."""
+        records = [database(address) for database in self._databases]
+        if any(isinstance(record, Mapping) and any(record.get(word) is True for word in _EXITS) for record in records):
+            return None
+        return next((place for record in records if (place := place_in(record)) is not None), None)
+
+
+def place_in(record: Any) -> int | None:
+    """The place that a record of GeoLite2-City or its like names, as a number; None where it names none."""
+    location = record.get("location") if isinstance(record, Mapping) else None
+    if not isinstance(location, Mapping) or "latitude" not in location or "longitude" not in location:
+        return None
+    said = [str(location.get(name, "")) for name in ("latitude", "longitude", "accuracy_radius")]
+    try:
+        return place_of(*said)
+    except RowError:
+        return None
 
 
 class Rows:
@@ -142,6 +174,12 @@ def place_of(latitude: str, longitude: str, radius: str = "") -> int:
     if not (abs(place.latitude) <= 90 and abs(place.longitude) <= 180 and 0 <= place.radius <= MAX_RADIUS):
         raise RowError(f"its place is not on Earth, or its radius beyond {MAX_RADIUS:,} km")
     return place.number
+
+
+def number_of(address: str) -> tuple[int, int] | None:
+    """An address as tables of networks are asked for it, and its family; None for what is none."""
+    number, family = _address(address)
+    return None if number is None else (number >> 64 if family == 6 else number, family)
 
 
 def _address(text: str) -> tuple[int | None, int]:

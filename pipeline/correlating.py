@@ -19,6 +19,7 @@ from detectors.correlation.correlator import Correlator, record_of
 from detectors.correlation.episodes import Verdict
 from detectors.correlation.resolve import Correlations
 from detectors.triage.attribution import Attribution
+from enrichers.identities import NO_IDENTITIES, Identities
 from schemas.detection import Detection, FindingRef, correlation_id
 from schemas.identity import Origin
 
@@ -111,6 +112,7 @@ class Correlating:
     correlations: Correlations
     attribution: Attribution
     shadow: frozenset[str] = frozenset()
+    identities: Identities = NO_IDENTITIES
 
     @property
     def revision(self) -> str:
@@ -158,6 +160,7 @@ class Correlating:
             matched=rule.group_values(verdict.group),
             entities=about.entities,
             finding=finding,
+            who=self.identities.concerned(about.entities, verdict.first_time),
             stage="shadow" if shadow else "production",
             face=verdict.state,
             until=verdict.until,

@@ -54,6 +54,7 @@ ROWS: tuple[tuple[str, tuple[str, ...]], ...] = (
         "Rules and indicators",
         ("rules_loaded", "detectors_blind", "rules_refused", "indicators_loaded", "reloads_total"),
     ),
+    ("Who is who", ("identities", "resolved_total", "identities_faulty", "identities_due_timestamp_seconds")),
     ("Rules' life", ("rules_shadow", "rules_off", "rule_failures_total", "shadow_detections_total")),
     ("Rules' work", ("rule_tries_total", "rule_hits_total")),
     (

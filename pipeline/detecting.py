@@ -23,7 +23,8 @@ from detectors.sigma.engine import Engine, RuleMatch
 from detectors.sigma.suppress import NO_SUPPRESSIONS, Suppressions
 from detectors.triage.attribution import Attribution
 from enrichers.geo import NO_PLACES, Places
-from enrichers.identity import entities, host_entity
+from enrichers.identities import NO_IDENTITIES, Identities
+from enrichers.identity import host_entity
 from schemas.activity import activity_key
 from schemas.detection import Detection, IndicatorFacts, detection_id
 from schemas.event import Event
@@ -73,11 +74,13 @@ class DetectionSet:
     """What takes matches as contributions."""
     places: Places = NO_PLACES
     """Where addresses are."""
+    identities: Identities = NO_IDENTITIES
+    """Who is who, by Kafka's time of a record."""
 
     @property
     def revision(self) -> str:
-        """Changes when a rule or its stage, an indicator or the event list does."""
-        parts = (self.engine, self.indicators, self.attribution, self.correlations, self.places)
+        """Changes when a rule or its stage, an indicator, the event list or a snapshot does."""
+        parts = (self.engine, self.indicators, self.attribution, self.correlations, self.places, self.identities)
         return short_hash(*(part.revision for part in parts), *sorted(self.shadow))
 
     def detect(self, log: str, topic: str, partition: int, events: Sequence[Event]) -> list[Detection]:
@@ -115,7 +118,16 @@ class DetectionSet:
             hidden.append(Hidden(match.rule.id, suppression.id, at, event.time_ms))
         dropped: Counter[tuple[str, str]] = Counter()
         lane = f"{log}/{topic}/{partition}"
-        shared = contributions(self.correlations, lane, events, matches, dropped, topic=topic, places=self.places)
+        shared = contributions(
+            self.correlations,
+            lane,
+            events,
+            matches,
+            dropped,
+            topic=topic,
+            places=self.places,
+            identities=self.identities,
+        )
         return Judgement([made for _, made in found], hidden, list(shared), dropped)
 
     def of_indicator(
@@ -163,7 +175,7 @@ class DetectionSet:
         activity: Activity | None = None,
         shadow: bool = False,
     ) -> Detection:
-        who = entities(event.host, event.user, event.src_ip)
+        known = self.identities.of(event)
         finding = (
             None
             if shadow or kind == "contribution"
@@ -173,7 +185,7 @@ class DetectionSet:
                 tags=tags,
                 level=level,
                 source=event.source,
-                entities=who,
+                entities=known.entities,
                 topic=origin.topic,
                 time_ms=event.time_ms,
                 retrospective=retrospective,
@@ -201,8 +213,9 @@ class DetectionSet:
                 "user": event.user,
                 "src_ip": event.src_ip,
                 "matched": _cut(matched),
-                "entities": who,
+                "entities": known.entities,
                 "finding": finding,
+                "who": known.who(),
                 "retrospective": retrospective,
                 "indicator": indicator,
                 "activity": key_of(activity, event),
@@ -221,6 +234,7 @@ def contributions(
     *,
     topic: str,
     places: Places = NO_PLACES,
+    identities: Identities = NO_IDENTITIES,
 ) -> Iterator[Contribution]:
     """What the records give to correlations, in their order. `lane`: the partition or file they are of."""
     yield from heartbeats(rules.silences, topic, lane, events, host_entity)
@@ -230,11 +244,11 @@ def contributions(
     named = (match for match in matches if match.rule.id in members)
     for index, of_record in groupby(named, key=lambda match: match.index):
         event = events[index]
-        who = entities(event.host, event.user, event.src_ip)
+        entities = identities.of(event).entities
         mine = list(of_record)
         told = next((match.activity for match in mine if match.activity is not None), None)
         yield from contribute(
-            [Found(members[match.rule.id], lookup(event.fields, who, match.names, places.of)) for match in mine],
+            [Found(members[match.rule.id], lookup(event.fields, entities, match.names, places.of)) for match in mine],
             event.time_ms,
             lane,
             event.offset,
@@ -246,7 +260,7 @@ def contributions(
                 event.host[:MAX_NAME],
                 event.user[:MAX_NAME],
                 event.src_ip[:MAX_NAME],
-                who,
+                entities,
                 event.source,
                 event.format.name,
             ),

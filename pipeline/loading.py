@@ -6,7 +6,7 @@ The same for a starting worker, a reload on SIGHUP, `qorgan detect` and a hunt.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -18,6 +18,7 @@ from enrichers.geo import NO_PLACES
 from pipeline.correlating import Correlating
 from pipeline.detecting import DetectionSet
 from pipeline.event_list import load_event_list
+from pipeline.identities.versions import Version, in_force, load_identities, load_versions
 from pipeline.indicators import LoadedIndicators, load_indicators
 from pipeline.places import load_places
 from pipeline.rules import LoadedRules, load_rules
@@ -41,6 +42,8 @@ class Loaded:
     event_list: EventList
     stages: Stages
     seconds: float
+    versions: Sequence[Version] = ()
+    """Of the identities, by the time from which each counts."""
 
 
 def load(
@@ -62,6 +65,7 @@ def load(
     event_list = load_event_list(settings.event_list)
     shadow = stages.shadow([*rules.rules, *rules.correlations.ordered])
     travels = any(rule.kind == "travel" for rule in rules.correlations.ordered)
+    versions = load_versions(settings.identities)
     decide = DetectionSet(
         rules.engine,
         indicators.index,
@@ -70,8 +74,9 @@ def load(
         shadow,
         rules.correlations,
         load_places(settings.geo, pause) if travels else NO_PLACES,
+        load_identities(settings.identities, versions),
     )
-    return Loaded(decide, rules, indicators, event_list, stages, time.monotonic() - started)
+    return Loaded(decide, rules, indicators, event_list, stages, time.monotonic() - started, versions)
 
 
 def correlating(settings: Settings) -> Correlating:
@@ -81,7 +86,8 @@ def correlating(settings: Settings) -> Correlating:
     stages = load_stages(settings.stages)
     correlations = kept(rules, stages, "shadow", zone).correlations
     attribution = Attribution(load_event_list(settings.event_list))
-    return Correlating(correlations, attribution, stages.shadow(correlations.ordered))
+    identities = load_identities(settings.identities)
+    return Correlating(correlations, attribution, stages.shadow(correlations.ordered), identities)
 
 
 def kept(rules: LoadedRules, stages: Stages, least: Stage, zone: ZoneInfo) -> LoadedRules:
@@ -110,6 +116,17 @@ def _zone(name: str) -> ZoneInfo:
         raise RefusedError(f"There is no time zone {name}: set QORGAN_TIMEZONE, e.g. to Asia/Almaty.") from None
 
 
+def renewed(settings: Settings) -> Callable[[Loaded], Loaded]:
+    """What puts the identities of the files into a set that is loaded, and leaves all else. Raises RefusedError."""
+    versions = load_versions(settings.identities)
+    identities = load_identities(settings.identities, versions)
+
+    def renew(loaded: Loaded) -> Loaded:
+        return replace(loaded, decide=replace(loaded.decide, identities=identities), versions=versions)
+
+    return renew
+
+
 def blind(loaded: Loaded) -> list[str]:
     """Titles of the detectors that can find nothing, since no snapshot says where addresses are."""
     rules = loaded.rules.correlations.ordered if not loaded.decide.places.count else ()
@@ -123,3 +140,14 @@ def count(loaded: Loaded, metrics: Metrics) -> None:
     metrics["detectors_blind"].set(len(blind(loaded)))
     metrics["rules_refused"].set(len(loaded.rules.refused))
     metrics["indicators_loaded"].set(loaded.indicators.count)
+
+
+def count_identities(loaded: Loaded, metrics: Metrics, now_ms: float) -> None:
+    """Say in the metrics which snapshot of identities is in force at a time, and when it is due."""
+    version = in_force(loaded.versions, now_ms)
+    if version is None:
+        return
+    for kind, number in version.counts.items():
+        metrics["identities"].labels(kind=kind).set(number)
+    metrics["identities_faulty"].set(sum(version.faulty.values()))
+    metrics["identities_due_timestamp_seconds"].set(version.due)

@@ -5,19 +5,24 @@
     198.51.100.0/24,,,NL,vpn                       vpn, mobile, tor, proxy: where it is says nothing of who is behind
 
 MaxMind's GeoLite2-City-Blocks-IPv4.csv and -IPv6.csv are read as they are; a file of the second kind goes beside them.
+So are databases in MaxMind's format (*.mmdb), of cities and of anonymous addresses; what a CSV says stands before them.
 """
 
 from __future__ import annotations
 
 import csv
 from collections.abc import Callable, Sequence
+from ipaddress import ip_address
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
+
+from maxminddb import InvalidDatabaseError, Reader, open_database
 
 from enrichers.geo import NO_PLACES, Networks, Places, RowError, Rows
 from schemas.errors import RefusedError
 from schemas.identity import short_hash
 
+MMDB: Final = ".mmdb"
 MAX_NETWORKS: Final = 12_000_000
 #: Characters of one line.
 MAX_LINE: Final = 10_000
@@ -41,13 +46,39 @@ def load_places(paths: Sequence[Path], pause: Callable[[], None] = lambda: None)
     if _kept and _kept[0].revision == revision:
         return _kept[0]
     located, elsewhere = Networks(), Networks()
+    databases = [_open(path) for path in paths if path.suffix == MMDB]
     for path in paths:
+        if path.suffix == MMDB:
+            continue
         try:
             _read(path, located, elsewhere, pause)
         except (OSError, UnicodeDecodeError) as error:
             raise RefusedError(f"{path} cannot be read ({error}). Check QORGAN_GEO.") from None
-    _kept[:] = [Places(located, elsewhere, revision)]
+    asked = [_asking(database) for database in databases]
+    nodes = sum(database.metadata().node_count for database in databases)
+    _kept[:] = [Places(located, elsewhere, revision, asked, nodes)]
     return _kept[0]
+
+
+def _open(path: Path) -> Reader:
+    """A database, mapped into memory."""
+    try:
+        return open_database(path)
+    except (OSError, ValueError, InvalidDatabaseError):  # its own text may quote the file's bytes
+        raise RefusedError(f"{path} is no database in MaxMind's format. Check QORGAN_GEO.") from None
+
+
+def _asking(database: Reader) -> Callable[[str], Any]:
+    """A damaged record, or an IPv6 address in a database without them, says nothing."""
+
+    def ask(address: str) -> Any:
+        try:
+            asked = ip_address(address.strip().strip("[]").partition("%")[0])
+            return database.get(getattr(asked, "ipv4_mapped", None) or asked)
+        except (ValueError, InvalidDatabaseError):
+            return None
+
+    return ask
 
 
 def _read(path: Path, located: Networks, elsewhere: Networks, pause: Callable[[], None]) -> None:

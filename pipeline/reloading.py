@@ -24,7 +24,7 @@ from pipeline.prebuild import prebuild
 from pipeline.rulecounts import RuleCounts
 from pipeline.settings import Settings
 from pipeline.trial import Bounds, Detects, OnTrial
-from pipeline.watched import fingerprint
+from pipeline.watched import fingerprint, only_apart
 from schemas.errors import QorganError
 
 #: Seconds between two times that the rules' counts are told.
@@ -37,7 +37,8 @@ class Reloading:
     """The set in force and what comes next. Everything is called on the event loop.
 
     `known` is the files' fingerprint from before `loaded` was read. `use` puts what judges into force. `before` is
-    awaited ahead of reading the files; by default the process of its own. The clock is monotonic, in seconds.
+    awaited ahead of reading the files; by default the process of its own. The clock is monotonic, in seconds; `wall`
+    is the time of day, by which a snapshot of identities comes into force.
     """
 
     def __init__(
@@ -50,6 +51,7 @@ class Reloading:
         *,
         before: Callable[[], Awaitable[None]] = prebuild,
         clock: Callable[[], float] = time.monotonic,
+        wall: Callable[[], float] = time.time,
     ) -> None:
         self.proven = loaded
         self._settings = settings
@@ -57,6 +59,7 @@ class Reloading:
         self._metrics = metrics
         self._before = before
         self._clock = clock
+        self._wall = wall
         self._counts = RuleCounts(metrics)
         self._bounds = Bounds(settings.rules_trial_factor, settings.rules_trial_failures)
         self._new: Loaded | None = None
@@ -74,6 +77,7 @@ class Reloading:
         self._asked = False
         self._busy: asyncio.Task[None] | None = None
         loading.count(loaded, metrics)
+        loading.count_identities(loaded, metrics, wall() * 1_000)
         _say_blind(loaded)
 
     @property
@@ -88,6 +92,7 @@ class Reloading:
         if now >= self._tell_at:
             self._tell_at = now + TELL_S
             self._counts.tell(self.in_force.decide.engine)
+            loading.count_identities(self.in_force, self._metrics, self._wall() * 1_000)
         if self._busy is not None and self._busy.done():
             self._busy.result()
             self._busy = None
@@ -126,7 +131,7 @@ class Reloading:
 
     async def _build(self) -> None:
         """Build the new set beside the old one and swap it whole, or keep the old one and say why."""
-        self._known = await asyncio.to_thread(fingerprint, self._settings)
+        before, self._known = self._known, await asyncio.to_thread(fingerprint, self._settings)
         self._changed = ""
         if self._known == self._gone:
             self._outcome("refused")
@@ -134,6 +139,9 @@ class Reloading:
             return
         started = self._clock()
         try:
+            if only_apart(before, self._known):
+                self._renew(await asyncio.to_thread(loading.renewed, self._settings))
+                return
             await self._before()
             loaded = await asyncio.to_thread(self._load)
         except AbandonedError:
@@ -175,6 +183,17 @@ class Reloading:
         _say_blind(loaded)
         self._outcome("swapped")
         log.info("new rules in force", revision=revision, rules=len(loaded.rules.rules), seconds=round(seconds, 1))
+
+    def _renew(self, renew: Callable[[Loaded], Loaded]) -> None:
+        """Who is who has changed, and nothing else: no trial, and one that goes on goes on."""
+        self.proven = renew(self.proven)
+        if self._new is not None and self._trial is not None:
+            self._new = renew(self._new)
+            self._trial = OnTrial(self._new.decide, self.proven.decide, self._trial.broken)
+        self._use(self._trial or self.proven.decide)
+        loading.count_identities(self.in_force, self._metrics, self._wall() * 1_000)
+        self._outcome("swapped")
+        log.info("new identities in force", revision=self.in_force.decide.identities.revision)
 
     def _judge(self, now: float) -> None:
         if self._trial is None or self._new is None:

@@ -160,7 +160,11 @@ class Settings(BaseSettings):
     )
     assets: Path | None = Field(default=None, description="list of assets (CSV) that placeholders may take values from")
     geo: Annotated[tuple[Path, ...], NoDecode] = Field(
-        default=(), description="files of networks and their places, or kinds vpn, mobile (CSV), for impossible travel"
+        default=(),
+        description="files of networks and their places, or kinds vpn, mobile (CSV, MaxMind), for impossible travel",
+    )
+    identities: Path | None = Field(
+        default=None, description="folder of who is who, kept by `qorgan identities import`; none: names are folded"
     )
     timezone: str = Field(default="Asia/Almaty", description="the bank's time zone, for people and for RFC 3164")
 

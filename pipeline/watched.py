@@ -12,14 +12,26 @@ from schemas.identity import short_hash
 
 #: Settings that name files and folders which a reload reads.
 WATCHED: Final = ("rules", "stages", "suppressions", "placeholders", "assets", "indicators", "event_list", "geo")
+#: And those that are swapped alone, without building anything else anew.
+APART: Final = ("identities",)
 #: Files looked at; below that many a look takes some 20 ms on a thread.
 MOST_FILES: Final = 60_000
+_BETWEEN: Final = "-"
 
 
 def fingerprint(settings: Settings) -> str:
     """A hash over name, size, time and inode of every file that a reload would read. Contents are not read."""
-    seen = []
-    for name in WATCHED:
+    return f"{_fingerprint(settings, WATCHED)}{_BETWEEN}{_fingerprint(settings, APART)}"
+
+
+def only_apart(before: str, now: str) -> bool:
+    """Whether of two fingerprints nothing differs but what is swapped alone."""
+    return before != now and before.partition(_BETWEEN)[0] == now.partition(_BETWEEN)[0]
+
+
+def _fingerprint(settings: Settings, names: tuple[str, ...]) -> str:
+    seen: list[str] = []
+    for name in names:
         value: Any = getattr(settings, name)
         for path in value if isinstance(value, tuple) else (value,) if value is not None else ():
             for file in _files(path):

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from schemas.identity import Origin, detection_id, long_hash
+from schemas.who import Who
 
 Millis = Annotated[int, Field(description="milliseconds since 1970-01-01 UTC")]
 
@@ -75,6 +76,7 @@ class Detection(BaseModel):
     matched: dict[str, str] = Field(default_factory=dict, description="field → value, at most 20 of 1 KB")
     entities: tuple[str, ...] = Field(default=(), description="resolved entities, type:value")
     finding: FindingRef | None = None
+    who: Who | None = Field(default=None, description="how they were resolved; None where no snapshot was in force")
     retrospective: bool = False
     indicator: IndicatorFacts | None = Field(default=None, description="of an indicator's detection")
     activity: str = Field(default="", description="key of what happened, where several providers of a host tell it")

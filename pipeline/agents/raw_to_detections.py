@@ -183,8 +183,17 @@ class RawToDetections:
         self._metrics["batch_records"].labels(topic=batch.topic).observe(len(batch.records))
         for (kind, level), count in Counter((found.kind, found.level) for found in detections).items():
             self._metrics["detections_total"].labels(kind=kind, level=level).inc(count)
+        for (part, how), count in resolved(detections).items():
+            self._metrics["resolved_total"].labels(part=part, how=how).inc(count)
         for level, count in Counter(found.level for found in detections if found.stage == "shadow").items():
             self._metrics["shadow_detections_total"].labels(level=level).inc(count)
+
+
+def resolved(detections: Sequence[Detection]) -> Counter[tuple[str, str]]:
+    """("host", "user" or "source", how it was resolved) → in how many of these detections."""
+    known = [found.who for found in detections if found.who is not None]
+    parts = [(("host", who.host), ("user", who.user), ("source", who.src)) for who in known]
+    return Counter((part, said.how) for each in parts for part, said in each if said is not None)
 
 
 def slices(batch: RecordBatch) -> Iterator[RecordBatch]:

@@ -25,6 +25,7 @@ class Bench(StrEnum):
     feeds = "feeds"
     detect = "detect"
     correlate = "correlate"
+    identities = "identities"
     store = "store"
     store_http = "store_http"
     all = "all"

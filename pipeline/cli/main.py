@@ -15,7 +15,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from pipeline.cli import about, ask, bench, content, demo, formats, hunt, operate, recorded, tuning
+from pipeline.cli import about, ask, bench, content, demo, formats, hunt, identities, operate, recorded, tuning
 from schemas.errors import Exit, QorganError
 
 EXIT_CODES = {
@@ -89,6 +89,7 @@ content.rules.command("suppressions")(tuning.suppressions)
 app.add_typer(content.rules, name="rules")
 app.add_typer(content.indicators, name="indicators")
 app.add_typer(formats.app, name="formats")
+app.add_typer(identities.identities, name="identities")
 app.command()(operate.worker)
 app.command()(operate.store)
 app.command()(operate.broker)

@@ -24,6 +24,7 @@ from pipeline.delivery import KafkaDelivery, Outgoing
 from pipeline.detecting import DetectionSet
 from pipeline.event_list import load_event_list
 from pipeline.hunts.past import CHUNK_BYTES, Block, Past
+from pipeline.identities.versions import load_identities
 from pipeline.indicators import load_indicators
 from pipeline.kafka import aiokafka_options
 from pipeline.logs import Logs
@@ -93,7 +94,9 @@ def hunt(
     started = time.monotonic()
     at = datetime.fromtimestamp(time.time() if now is None else now, UTC)
     index = load_indicators(files).index
-    decide = DetectionSet(Engine(()), index, Attribution(load_event_list(settings.event_list)))
+    attribution = Attribution(load_event_list(settings.event_list))
+    # The snapshots that were in force when the records came, so that a hunt finds whom the stream would have found.
+    decide = DetectionSet(Engine(()), index, attribution, identities=load_identities(settings.identities))
     look_back = LookBack(settings.lookback)
     search = Search(Past(clients(settings), settings.database), Reader(settings), decide, look_back)
     first = (at - timedelta(seconds=since)).date()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 
 import structlog
 
@@ -16,6 +17,7 @@ from pipeline.agents.detections_to_intake import DetectionsToIntake
 from pipeline.checkpoints import Checkpoints
 from pipeline.contributing import TOPIC
 from pipeline.correlating import Correlating
+from pipeline.identities.versions import load_identities
 from pipeline.prebuild import prebuild
 from pipeline.rereading import Rereading
 from pipeline.roles import Ack, Shared
@@ -23,7 +25,7 @@ from pipeline.storing import Storing
 from pipeline.storing_kafka import AioKafka
 from pipeline.tabulators import DetectionTabulator, IncidentTabulator
 from pipeline.transport_cursor import CursorStatus
-from pipeline.watched import fingerprint
+from pipeline.watched import fingerprint, only_apart
 from schemas.errors import QorganError
 from schemas.event import RecordBatch
 
@@ -43,7 +45,7 @@ class Correlate:
         self.storing = Storing(settings, self._tabulators, shared.logs, shared.metrics)
         self._collapsing = DetectionsToIntake(shared.delivery, shared.metrics)
         self._seen = fingerprint(settings)
-        rules = loading.correlating(settings)
+        self._rules = rules = loading.correlating(settings)
         self._say(rules)
         self._rereading = Rereading(AioKafka(settings))
         self._correlating = ContributionsToDetections(
@@ -110,11 +112,15 @@ class Correlate:
         if seen != self._changed and not asked:
             self._changed = seen  # they may still be being written
             return
-        self._seen = seen
+        apart, self._seen = only_apart(self._seen, seen), seen
         reloads = self._metrics["reloads_total"]
         try:
-            await prebuild()
-            rules = await asyncio.to_thread(loading.correlating, self._settings)
+            if apart:
+                identities = await asyncio.to_thread(load_identities, self._settings.identities)
+                rules = replace(self._rules, identities=identities)
+            else:
+                await prebuild()
+                rules = await asyncio.to_thread(loading.correlating, self._settings)
         except QorganError as error:
             reloads.labels(outcome="refused").inc()
             log.error(f"The new correlations are refused and the old ones stay. {error}")  # noqa: TRY400 - a sentence
@@ -124,6 +130,7 @@ class Correlate:
             log.exception("The new correlations cannot be built and the old ones stay.", error=type(error).__name__)
             return
         await self._correlating.use(rules)
+        self._rules = rules
         reloads.labels(outcome="swapped").inc()
         self._say(rules)
 

@@ -28,6 +28,7 @@ from tests.fuzz import feeds
 from tests.fuzz.bending import mutated
 from tests.fuzz.conditions import NAMES, holds
 from tests.parsing import NOW_MS, whole
+from tests.fuzz.identities import identities
 from tests.semantics import CASES
 from tests.sigma import ANY, event, pairs, plain_pairs, rule_text, tree_rule
 
@@ -116,6 +117,7 @@ TARGETS: Final[dict[str, Callable[[Random], None]]] = {
     "events": events,
     **feeds.TARGETS,
     "parsers": parsers,
+    "identities": identities,
 }
 
 _CONDITION_WORDS: Final = (

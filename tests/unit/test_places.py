@@ -6,6 +6,7 @@ import ipaddress
 import os
 import random
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,6 +17,7 @@ from pipeline.places import load_places
 from pipeline.settings import load
 from schemas.errors import RefusedError
 from schemas.place import Place
+from tests.mmdb import database
 
 OURS = """\
 network,latitude,longitude,country,kind,radius
@@ -129,3 +131,37 @@ def test_a_detector_of_travel_without_a_snapshot_is_named_and_counted(tmp_path: 
     metrics = Metrics()
     loading.count(blind, metrics)
     assert metrics["detectors_blind"]._value.get() == 1
+
+
+def city(latitude: float, longitude: float) -> dict[str, Any]:
+    return {"location": {"latitude": latitude, "longitude": longitude, "accuracy_radius": 20}, "country": {}}
+
+
+def test_maxminds_database_is_asked_where_a_csv_says_nothing(tmp_path: Path) -> None:
+    cities, exits, own = tmp_path / "city.mmdb", tmp_path / "anonymous.mmdb", tmp_path / "own.csv"
+    cities.write_bytes(
+        database({"203.0.113.0/24": city(43.24, 76.89), "198.51.100.0/24": city(51.13, 71.43), "2001:db8::/32": {}})
+    )
+    exits.write_bytes(database({"203.0.113.128/25": {"is_anonymous": True, "is_tor_exit_node": True}}))
+    own.write_text("network,latitude,longitude,kind\n198.51.100.0/25,49.8,73.1,\n198.51.100.128/25,,,mobile\n")
+    found = load_places([own, cities, exits])
+    assert found.count > 0
+    assert found.of("203.0.113.7") == found.of("::ffff:203.0.113.7") == Place(43.24, 76.89, 20).number
+    assert found.of("203.0.113.200") is None
+    assert found.of("198.51.100.7") == Place(49.8, 73.1, 50).number
+    assert found.of("198.51.100.200") is None
+    assert (found.of("2001:db8::1"), found.of("192.0.2.1")) == (None, None)
+
+
+def test_a_database_that_is_none_is_refused_and_a_damaged_record_says_nothing(tmp_path: Path) -> None:
+    file = tmp_path / "city.mmdb"
+    for junk in (b"", b"junk", b"\xab\xcd\xefMaxMind.com"):
+        file.write_bytes(junk)
+        with pytest.raises(RefusedError, match="no database in MaxMind's format"):
+            load_places([file])
+    whole = database({"203.0.113.0/24": city(43.24, 76.89)})
+    damaged = whole.replace(b"location", b"\xff" * 8)
+    file.write_bytes(damaged)
+    assert load_places([file]).of("203.0.113.7") is None
+    file.write_bytes(database({"203.0.113.0/24": {"location": {"latitude": "north", "longitude": 1.0}}}))
+    assert load_places([file]).of("203.0.113.7") is None

@@ -339,10 +339,14 @@ def test_a_set_goes_for_ten_times_the_rate_or_for_new_failures(before: Counted, 
 def test_the_fingerprint_tells_of_every_file_that_decides(tmp_path: Path) -> None:
     (tmp_path / "rules" / "deep").mkdir(parents=True)
     settings = load_settings(
-        rules=(tmp_path / "rules",), stages=tmp_path / "stages.yml", event_list=tmp_path / "list.yml"
+        rules=(tmp_path / "rules",),
+        stages=tmp_path / "stages.yml",
+        event_list=tmp_path / "list.yml",
+        identities=tmp_path / "identities",
     )
+    (tmp_path / "identities").mkdir()
     seen = [fingerprint(settings)]
-    for name in ("rules/a.yml", "rules/deep/b.yml", "stages.yml", "list.yml"):
+    for name in ("rules/a.yml", "rules/deep/b.yml", "stages.yml", "list.yml", "identities/a.json"):
         (tmp_path / name).write_text("1")
         seen.append(fingerprint(settings))
     os.utime(tmp_path / "list.yml", ns=(1, 1))
