@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from pipeline.parsers import auditd, ecs, plain_json, suricata, syslog, windows, winlogbeat, zeek
+from pipeline.parsers import audit_shippers, auditd, ecs, plain_json, suricata, syslog, windows, winlogbeat, zeek
 from pipeline.parsers.shape import Shape
 
 JSON_SHAPES: Final = (
@@ -17,6 +17,9 @@ JSON_SHAPES: Final = (
     Shape(winlogbeat.WINLOGBEAT, winlogbeat.is_winlogbeat, winlogbeat.winlogbeat, windows.OBSERVABLES),
     Shape(suricata.EVE, suricata.is_eve, suricata.eve, suricata.OBSERVABLES),
     Shape(zeek.ZEEK, zeek.is_zeek, zeek.zeek, zeek.OBSERVABLES),
+    Shape(audit_shippers.LAUREL, audit_shippers.is_laurel, audit_shippers.laurel),
+    Shape(audit_shippers.GO_AUDIT, audit_shippers.is_go_audit, audit_shippers.go_audit),
+    Shape(audit_shippers.AUDITBEAT, audit_shippers.is_auditbeat, audit_shippers.auditbeat, plain_json.OBSERVABLES),
     Shape(ecs.ECS, ecs.is_ecs, ecs.ecs, plain_json.OBSERVABLES),
     Shape(plain_json.JSON, plain_json.is_json, plain_json.plain_json, plain_json.OBSERVABLES),
 )
