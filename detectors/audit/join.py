@@ -20,6 +20,7 @@ import orjson
 
 from detectors.audit.activity import CALLS
 from detectors.audit.piece import MAX_PIECES, Joined, Key, Piece, whole
+from detectors.correlation.correlator import UnfitError
 
 #: Calls of which something may be told; sets of others are let go as soon as the call is known.
 _CALLS: Final = frozenset().union(*CALLS.values())
@@ -46,8 +47,8 @@ class Joins:
 
     def __init__(self, room: Room | None = None) -> None:
         self.counts: Counter[str] = Counter()
-        """Of pieces: `taken`, `doubled`, `behind` the watermark; `cut`: events told early, or in part, for want of
-        room."""
+        """Of pieces: `taken`, `doubled`, `behind` the watermark. Of events: `whole`, `due`, and `cut`: told early or in
+        part, for want of room."""
         self.held = 0
         self.held_bytes = 0
         self._room = room or Room()
@@ -71,6 +72,7 @@ class Joins:
             if call is not None and call.fields.get("SYSCALL") not in _CALLS:
                 self._close(key, mine)
             elif whole(mine.pieces):
+                self.counts["whole"] += 1
                 said.append(self._close(key, mine))
         said += self._cut()
         return said
@@ -83,6 +85,7 @@ class Joins:
             due, key = heappop(self._due)
             mine = self._open.get(key)
             if mine is not None and mine.due == due:
+                self.counts["due"] += 1
                 said.append(self._close(key, mine, remember=False))
             elif self._told.get(key) == due:
                 del self._told[key]
@@ -99,12 +102,17 @@ class Joins:
         return orjson.dumps([self._watermark, pieces, told])
 
     def restore(self, data: bytes) -> None:
-        """Take a dumped state over; nothing may have been taken yet. Raises ValueError or TypeError."""
-        watermark, pieces, told = orjson.loads(data)
-        for said in pieces:
-            piece = Piece(*said)
+        """Take a dumped state over, an empty one for none; nothing may have been taken yet. Raises UnfitError."""
+        if not data:
+            return
+        try:
+            watermark, pieces, told = orjson.loads(data)
+            kept = [Piece(*said) for said in pieces]
+            self._told = {Key(host, number): due for host, number, due in told}
+        except (ValueError, TypeError) as error:
+            raise UnfitError("the audit records in it cannot be read") from error
+        for piece in kept:
             self._put(piece.key, piece)
-        self._told = {Key(host, number): due for host, number, due in told}
         self._due += [(due, key) for key, due in self._told.items()]
         heapify(self._due)
         self._watermark = watermark
@@ -159,4 +167,3 @@ class Joins:
                 del self._told[key]
         while len(self._told) > self._room.told:
             del self._told[next(iter(self._told))]
-
