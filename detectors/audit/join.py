@@ -135,17 +135,20 @@ class Joins:
             self.counts["doubled"] += 1
             if piece.place < known.place:
                 mine.pieces[piece.slot] = piece
+                self._weigh(mine, piece.size - known.size)
             return None
         if len(mine.pieces) >= MAX_PIECES:
             self.counts["cut"] += 1
             return None
         mine.pieces[piece.slot] = piece
-        size = piece.size
-        mine.size += size
         self.held += 1
-        self.held_bytes += size
+        self._weigh(mine, piece.size)
         self.counts["taken"] += 1
         return mine
+
+    def _weigh(self, mine: _Set, more: int) -> None:
+        mine.size += more
+        self.held_bytes += more
 
     def _close(self, key: Key, mine: _Set, *, remember: bool = True) -> Joined:
         del self._open[key]

@@ -177,7 +177,8 @@ def test_the_revision_changes_with_what_shapes_rows() -> None:
 
 
 def test_every_format_is_in_the_table_once() -> None:
-    assert set(SHAPES) == {"nxlog", "evtx", "winlogbeat", "eve", "zeek", "ecs", "json", "syslog", "auditd"}
+    audit = {"auditd", "laurel", "go-audit", "auditbeat"}
+    assert set(SHAPES) == {"nxlog", "evtx", "winlogbeat", "eve", "zeek", "ecs", "json", "syslog"} | audit
     assert JSON_SHAPES[-1].format.name == "json", "it takes every object, so it is asked last"
 
 
