@@ -7,8 +7,8 @@ from typing import Final
 
 from detectors.audit.piece import Piece
 from pipeline.joining import pieces
-from tests.parsing import NOW_MS, READER
 from tests.builders import batch_of
+from tests.parsing import NOW_MS, READER
 
 _CALL: Final = (
     "arch=c000003e syscall={call} success={success} exit={exit} a0={a0} a1=7ffd1 a2={a2} a3=0 items={items} ppid=1723 "
@@ -80,13 +80,13 @@ def written(
 
 def connected(
     serial: int, saddr: str, *, exe: str = "/usr/bin/nc", host: str = "srv01", ms: int = NOW_MS, success: str = "yes",
-    exit: int = 0,
+    result: int = 0,
 ) -> list[bytes]:  # fmt: skip
     """A connection begun."""
     return _of(
         number(serial, ms),
         host,
-        _call("connect", items=0, exe=exe, success=success, exit=exit),
+        _call("connect", items=0, exe=exe, success=success, exit=result),
         ("SOCKADDR", f"saddr={saddr}"),
         ("PROCTITLE", "proctitle=6E63"),
         ("EOE", ""),

@@ -151,7 +151,7 @@ def _deleted(records: Records, call: str) -> dict[str, Any] | None:
 
 
 def _target(records: Records, paths: Iterable[Mapping[str, Any]], call: str) -> dict[str, Any] | None:
-    names = [str(path["name"]) for path in paths if path.get("name") and path["name"] not in _UNSET]
+    names = [name for path in paths if (name := _said(path, "name"))]
     if not names:
         return None
     return {"TargetFilename": _resolved(records, names[-1], call)}

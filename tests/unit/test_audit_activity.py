@@ -88,14 +88,14 @@ def test_a_file_is_named_from_the_root(name: str, nametype: str, flags: str, fol
     ],
 )
 def test_a_connection_names_its_other_end(saddr: str, address: str, port: str) -> None:
-    found = event(*connected(9, saddr, success="no", exit=-115))
+    found = event(*connected(9, saddr, success="no", result=-115))
     assert found.source.category == "network_connection"
     assert (found.fields["DestinationIp"], found.fields["DestinationPort"]) == (address, port)
     assert (found.fields["Initiated"], found.fields["Image"], found.dst_ip) == ("true", "/usr/bin/nc", address)
 
 
 def test_what_failed_or_is_of_no_category_is_no_activity() -> None:
-    assert joined(*connected(9, "0200115CCB0071090000000000000000", success="no", exit=-111)) is None
+    assert joined(*connected(9, "0200115CCB0071090000000000000000", success="no", result=-111)) is None
     assert joined(*connected(9, "01002F7661722F72756E")) is None, "a socket of this host"
     failed = [record.replace(b"success=yes", b"success=no") for record in started(7, ["/bin/x"])]
     assert joined(*failed) is None
