@@ -40,7 +40,7 @@ def _call(name: str, **said: str | int) -> tuple[str, str]:
 
 
 def started(
-    serial: int, argv: Sequence[str], *, exe: str = "", cwd: str = "/root", host: str = "srv01", ms: int = NOW_MS,
+    serial: int, argv: Sequence[str], *, exe: str = "", cwd: str = "/srv", host: str = "srv01", ms: int = NOW_MS,
     uid: int = 0,
 ) -> list[bytes]:  # fmt: skip
     """A program's start, all its records in the kernel's order."""
@@ -62,7 +62,7 @@ def started(
 
 
 def written(
-    serial: int, name: str, *, cwd: str = "/root", exe: str = "/usr/bin/tee", host: str = "srv01", ms: int = NOW_MS,
+    serial: int, name: str, *, cwd: str = "/srv", exe: str = "/usr/bin/tee", host: str = "srv01", ms: int = NOW_MS,
     nametype: str = "CREATE", flags: str = "241", folder: str = "ffffff9c",
 ) -> list[bytes]:  # fmt: skip
     """A file opened to be written."""

@@ -64,7 +64,7 @@ def test_a_long_argument_stands_in_parts_and_in_several_records() -> None:
     ("name", "nametype", "flags", "folder", "target"),
     [
         ("/etc/cron.d/x", "CREATE", "241", "ffffff9c", "/etc/cron.d/x"),
-        ("x", "CREATE", "241", "ffffff9c", "/root/x"),
+        ("x", "CREATE", "241", "ffffff9c", "/srv/x"),
         ("../etc/./x y", "CREATE", "241", "ffffff9c", "/etc/x y"),
         ("x", "CREATE", "241", "3", "/etc/x"),
         ("/etc/shadow", "NORMAL", "241", "ffffff9c", "/etc/shadow"),
