@@ -34,7 +34,7 @@ class Piece(NamedTuple):
     host: str
     number: str
     kind: str
-    fields: dict[str, Any]
+    fields: dict[str, str]
     lane: str
     offset: int
     time: int
@@ -66,7 +66,7 @@ class Piece(NamedTuple):
     @property
     def size(self) -> int:
         """About what it takes, bytes."""
-        return 400 + sum([len(name) + len(str(value)) + 100 for name, value in self.fields.items()])
+        return 400 + 110 * len(self.fields) + sum(map(len, self.fields.values()))
 
 
 class Joined(NamedTuple):

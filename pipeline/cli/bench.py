@@ -23,6 +23,7 @@ class Bench(StrEnum):
     parsers = "parsers"
     detect = "detect"
     correlate = "correlate"
+    audit = "audit"
     store = "store"
     store_http = "store_http"
     all = "all"
@@ -58,8 +59,8 @@ def bench(
         "peer": peer,
     }
     chosen = {key: value for key, value in given.items() if value is not None}
-    # Without files, parsers has nothing to read: it measures recordings only.
-    alone = [each for each in Bench if each not in (Bench.all, Bench.parsers)]
+    # Without files, parsers has nothing to read, and without rules of Linux no audit record is joined.
+    alone = [each for each in Bench if each not in (Bench.all, Bench.parsers, Bench.audit)]
     for one in alone if name is Bench.all else [name]:
         note(f"Measuring {one}: this takes minutes; anything else that runs here spoils it.")
         figures = _run(one, chosen)

@@ -12,9 +12,10 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from detectors.audit.activity import arguments
+from detectors.ioc.observables import Rows, take_account
 from pipeline.parsers.audit_facts import AUDIT_TYPES, CALLS
 from pipeline.parsers.audit_joined import joined
-from pipeline.parsers.auditd import pairs
+from pipeline.parsers.auditd import pairs, take_file
 from pipeline.parsers.clock import moment
 from pipeline.parsers.ecs import ecs
 from pipeline.parsers.shape import Topic, first, source
@@ -24,6 +25,13 @@ from schemas.event import Event, Format
 LAUREL: Final = Format("laurel", "opaque")
 GO_AUDIT: Final = Format("go-audit", "opaque")
 AUDITBEAT: Final = Format("auditbeat", "opaque")
+
+#: Of the records of one event what single records give.
+OBSERVABLES: Final[Rows] = (
+    ("SYSCALL", {"exe": take_file}),
+    ("PATH", {"name": take_file}),
+    ("acct", take_account),
+)
 
 _ID: Final = re.compile(r"(\d{1,12})\.(\d{3}):(\d+)\Z")
 _STAMP: Final = re.compile(r"(\d{1,12})\.(\d{3})\Z")

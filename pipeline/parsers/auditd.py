@@ -12,19 +12,37 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
 from detectors.audit.activity import arguments
 from detectors.audit.sockaddr import peer
-from detectors.ioc.observables import address
+from detectors.ioc.observables import Rows, address, take_account, take_path
 from pipeline.parsers.audit_facts import AUDIT_TYPES, CALLS
 from pipeline.parsers.shape import Topic, first, source
 from schemas.errors import UnparsableError
-from schemas.event import Event, Format
+from schemas.event import Event, Format, Observable
 
 #: A program's arguments are put together: they stand in the record one by one.
 AUDITD = Format("auditd", "text", frozenset({"CommandLine"}))
 AUDITD_DECODED = Format("auditd", "opaque")
+
+
+@lru_cache(maxsize=16_384)  # the same programs and libraries all day
+def _files(text: str) -> tuple[Observable, ...]:
+    found: set[Observable] = set()
+    take_path(text, found)
+    return tuple(found)
+
+
+def take_file(text: str, found: set[Observable]) -> None:
+    """A file's path."""
+    found.update(_files(text))
+
+
+#: The program of a call, the file of a PATH, and who tries to log in.
+OBSERVABLES: Final[Rows] = (("exe", take_file), ("name", take_file), ("acct", take_account))
+_SOURCE: Final = source("linux", "", "auditd")
 
 _HEAD = re.compile(r"(?:node=(\S+) )?(?:audit: )?type=(\S+) (?:msg=)?audit\((\d{1,12})\.(\d{3}):(\d+)\): ?", re.DOTALL)
 # Bounded everywhere, and starting at word boundaries only: linear in whatever text.
@@ -89,7 +107,7 @@ class _Layouts:
             return
         quoted = [value[:1] == '"' for _, _, value in pairs]
         parts = [
-            f'{name}="(?P<{name}>[^" ]*+)"' if in_quotes else f"""{name}=(?P<{name}>(?!["'{{])[^ ]*+)"""
+            rf'{name}="(?P<{name}>[^"\s]*+)"' if in_quotes else rf"""{name}=(?P<{name}>(?!["'{{])\S*+)"""
             for name, in_quotes in zip(names, quoted, strict=True)
         ]
         pattern = re.compile(" ".join(parts))
@@ -136,7 +154,7 @@ def audit_event(text: str, raw: bytes, own_ms: int, host: str, _topic: Topic) ->
         0,
         raw,
         AUDITD_DECODED if decoded or kind is not number else AUDITD,
-        source("linux", "", "auditd"),
+        _SOURCE,
         fields,
         0,
         int(seconds) * 1000 + int(millis) or own_ms,
@@ -189,7 +207,7 @@ def _columns(event: Event, fields: dict[str, Any], kind: str) -> None:
         if user is not None and user not in _UNSET:
             event.user = user
             break
-    event.process = first(get, ("exe", "comm"))
+    event.process = get("exe") or get("comm") or ""
     if kind == "SYSCALL":
         return
     if kind == "EXECVE":
