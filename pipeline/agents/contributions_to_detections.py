@@ -45,8 +45,9 @@ if TYPE_CHECKING:
 
 #: Seconds between two checkpoints of a partition.
 CHECKPOINT_S: Final = 300.0
-#: Records taken in before the event loop gets a turn.
+#: Records taken in before the event loop gets a turn, and joined audit events judged.
 TOGETHER: Final = 16
+JUDGED: Final = 256
 
 log = structlog.get_logger("correlate")
 
@@ -100,7 +101,7 @@ class ContributionsToDetections:
                     letters.append(dead_letter(batch, letter))
                     continue
                 found += [self._rules.detection(verdict, record.timestamp) for verdict in verdicts]
-                found += self._of_joined(joined)
+                found += await self._of_joined(joined)
                 if number % TOGETHER == TOGETHER - 1:
                     await asyncio.sleep(0)
             held.state.position = max(held.state.position, batch.next)
@@ -139,14 +140,19 @@ class ContributionsToDetections:
             held = self._held[at] = _Held(state, joins, self._clock())
         return held, said
 
-    def _of_joined(self, joined: list[Joined]) -> list[Detection]:
-        """What the rules say of these events."""
-        if not joined or self._rules.joining is None:
-            return []
-        said = self._rules.joining.judge(joined)
-        if said.hidden:
-            self._suppressed.hidden(said.hidden)
-        return said.detections
+    async def _of_joined(self, joined: list[Joined]) -> list[Detection]:
+        """What the rules say of these events; a watermark that leaps ends many."""
+        found: list[Detection] = []
+        joining = self._rules.joining
+        if joining is None:
+            return found
+        for at in range(0, len(joined), JUDGED):
+            said = joining.judge(joined[at : at + JUDGED])
+            if said.hidden:
+                self._suppressed.hidden(said.hidden)
+            found += said.detections
+            await asyncio.sleep(0)
+        return found
 
     async def _rebuilt(self, at: At, until: int) -> tuple[PartitionState, Joins, list[Verdict]]:
         """The state as it was when the records below `until` were judged.
