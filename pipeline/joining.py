@@ -43,6 +43,11 @@ def joined_rules(rules: Iterable[Rule]) -> list[Rule]:
     ]
 
 
+def asks_for_parents(rule: Rule) -> bool:
+    """Whether a rule names a field of the program that started another."""
+    return rule.logsource.category == "process_creation" and b'"Parent' in rule.condition
+
+
 def wanted(rules: Iterable[Rule]) -> frozenset[str]:
     """The calls of which these rules can say something."""
     return frozenset().union(*(CALLS[rule.logsource.category] for rule in joined_rules(rules)))
@@ -103,27 +108,41 @@ class Joining:
     """The rules that judge joined events, and all that makes detections of what they find."""
 
     decide: DetectionSet
+    later: DetectionSet
+    """The rules that ask for a start's parent: they judge settled starts."""
+
+    @property
+    def parents(self) -> bool:
+        """Whether starts must be settled at all."""
+        return bool(self.later.engine.rules)
 
     @classmethod
     def of(cls, decide: DetectionSet, zone: tzinfo = UTC) -> Joining:
         """Those of a set. Single records are what indicators are looked for in, so here are none."""
-        engine = Engine(joined_rules(decide.engine.rules), zone, shelf=decide.engine.shelf)
-        return cls(replace(decide, engine=engine, indicators=IndicatorIndex()))
+        rules = joined_rules(decide.engine.rules)
+        later = [rule for rule in rules if asks_for_parents(rule)]
+        return cls(
+            *(
+                replace(decide, engine=Engine(some, zone, shelf=decide.engine.shelf), indicators=IndicatorIndex())
+                for some in ([rule for rule in rules if rule not in later], later)
+            )
+        )
 
     def judge(self, joined: Iterable[Joined], topic: str = "") -> Said:
         """The detections in what was joined. Each names a record of the event, and is the same however the event's
         records were split. `topic`: the one that files are judged as; their lanes are their names."""
-        lanes: dict[str, dict[int, tuple[Joined, Event]]] = {}
+        lanes: dict[tuple[str, bool], dict[int, tuple[Joined, Event]]] = {}
         for one in joined:
             event = event_of(one)
             if event is not None:
-                lanes.setdefault(one.head.lane, {})[event.offset] = (one, event)
+                lanes.setdefault((one.head.lane, one.settled), {})[event.offset] = (one, event)
         detections: list[Detection] = []
         hidden: list[Hidden] = []
-        for known in lanes.values():
+        for (_, settled), known in lanes.items():
             head = next(iter(known.values()))[0]
             place = head.origin[:3] if not topic else ("file", topic, 0)
-            found = self.decide.judge(*place, [event for _, event in known.values()])
+            rules = self.later if settled else self.decide
+            found = rules.judge(*place, [event for _, event in known.values()])
             detections += [_told(one, known[one.offset][0]) for one in found.detections]
             hidden += found.hidden
         return Said(detections, hidden)

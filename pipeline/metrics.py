@@ -66,7 +66,7 @@ METRICS: tuple[Metric, ...] = (
         ("outcome",),
     ),
     Metric("audit_joined_total", "counter", "Audit events joined, by how they ended: whole, due", ("end",)),
-    Metric("audit_held", "gauge", "Audit records that wait for others of their event"),
+    Metric("audit_held", "gauge", "Audit records that wait for others of their event, or for the watermark"),
     Metric("audit_bytes", "gauge", "About what these take"),
     Metric("rules_loaded", "gauge", "Sigma rules in force"),
     Metric("rules_shadow", "gauge", "Of these, rules in shadow: they detect and page nobody"),

@@ -199,7 +199,7 @@ def correlated(judged: Iterable[Judged], gathering: Gathering) -> Iterator[Judge
 
 def joined(judged: Iterable[Judged], joining: Joining, topic: str) -> Iterator[Judged]:
     """The same parts, and what rules say of audit events: of whole ones at once, of the others after the last part."""
-    joins = Joins(MUCH)
+    joins = Joins(MUCH, parents=joining.parents)
     for part in judged:
         yield part
         if part.pieces:

@@ -11,8 +11,8 @@ from tests.builders import batch_of
 from tests.parsing import NOW_MS, READER
 
 _CALL: Final = (
-    "arch=c000003e syscall={call} success={success} exit={exit} a0={a0} a1=7ffd1 a2={a2} a3=0 items={items} ppid=1723 "
-    "pid={pid} auid=1000 uid={uid} gid=0 euid={uid} suid=0 fsuid=0 egid=0 sgid=0 fsgid=0 tty=pts0 ses=3 "
+    "arch=c000003e syscall={call} success={success} exit={exit} a0={a0} a1=7ffd1 a2={a2} a3=0 items={items} "
+    "ppid={ppid} pid={pid} auid=1000 uid={uid} gid=0 euid={uid} suid=0 fsuid=0 egid=0 sgid=0 fsgid=0 tty=pts0 ses=3 "
     'comm="x" exe="{exe}" subj=unconfined key="k"'
 )
 
@@ -35,13 +35,23 @@ def _of(number: str, host: str, *said: tuple[str, str]) -> list[bytes]:
 
 def _call(name: str, **said: str | int) -> tuple[str, str]:
     calls = {"execve": 59, "openat": 257, "connect": 42, "unlink": 87, "kill": 62}
-    known = {"success": "yes", "exit": 0, "a0": "ffffff9c", "a2": "0", "pid": 20112, "uid": 0, "exe": "/usr/bin/x"}
+    known = {
+        "success": "yes",
+        "exit": 0,
+        "a0": "ffffff9c",
+        "a2": "0",
+        "pid": 20112,
+        "ppid": 1723,
+        "uid": 0,
+        "exe": "/usr/bin/x",
+    }
     return "SYSCALL", _CALL.format_map(known | said | {"call": calls[name]})
 
 
 def started(
     serial: int, argv: Sequence[str], *, exe: str = "", cwd: str = "/srv", host: str = "srv01", ms: int = NOW_MS,
     uid: int = 0,
+    ppid: int = 1723,
 ) -> list[bytes]:  # fmt: skip
     """A program's start, all its records in the kernel's order."""
     run = f"argc={len(argv)} " + " ".join(f"a{at}={string(one)}" for at, one in enumerate(argv))
@@ -51,7 +61,7 @@ def started(
     return _of(
         number(serial, ms),
         host,
-        _call("execve", items=2, exe=exe or argv[0], uid=uid, pid=20_000 + serial),
+        _call("execve", items=2, exe=exe or argv[0], uid=uid, pid=20_000 + serial, ppid=ppid),
         ("EXECVE", run),
         ("CWD", f"cwd={string(cwd)}"),
         ("PATH", f"item=0 {path}"),

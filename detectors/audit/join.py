@@ -1,8 +1,9 @@
 """The records of each audit event put together: a fold over pieces and watermarks, without clock and I/O.
 
     pieces ── sets, by (host, audit number) ──┬── whole: nothing can still come ──┐
-                                              ├── due at or before the watermark ──┴── Joined, once
-                                              └── no room: the set that is due first, as it is
+                                              ├── due at or before the watermark ──┴── Joined, once ── starts ──┐
+                                              └── no room: the set that is due first, as it is                   │
+                                                                  Joined, settled: with their parents ── due ───┘
 
 What comes of the same pieces is the same whatever their order, split and doubling, while they come before the watermark
 has passed them. What comes later is a set of its own, told by itself: nothing is dropped, and its id is the same.
@@ -19,6 +20,7 @@ from typing import Final, NamedTuple
 import orjson
 
 from detectors.audit.activity import CALLS
+from detectors.audit.parents import Parents
 from detectors.audit.piece import MAX_PIECES, Joined, Key, Piece, whole
 from detectors.correlation.correlator import UnfitError
 
@@ -45,7 +47,9 @@ class _Set:
 class Joins:
     """The open sets of one partition. One owner."""
 
-    def __init__(self, room: Room | None = None) -> None:
+    def __init__(self, room: Room | None = None, *, parents: bool = False) -> None:
+        """`parents`: starts of programs are told a second time, settled (`detectors.audit.parents`)."""
+        self.parents = parents
         self.counts: Counter[str] = Counter()
         """Of pieces: `taken`, `doubled`, `behind` the watermark. Of events: `whole`, `due`, and `cut`: told early or in
         part, for want of room."""
@@ -55,6 +59,7 @@ class Joins:
         self._open: dict[Key, _Set] = {}
         self._told: dict[Key, int] = {}
         self._due: list[tuple[int, Key]] = []
+        self._starts = Parents()
         self._watermark = -(1 << 62)
 
     def take(self, pieces: Iterable[Piece]) -> list[Joined]:
@@ -89,7 +94,7 @@ class Joins:
                 said.append(self._close(key, mine, remember=False))
             elif self._told.get(key) == due:
                 del self._told[key]
-        return said
+        return said + [self._let_go(one) for one in self._starts.settled(self._watermark)]
 
     def finish(self) -> list[Joined]:
         """Nothing else will come: what is open is told as it is."""
@@ -99,18 +104,21 @@ class Joins:
         """The state, for a checkpoint."""
         pieces = [list(piece) for mine in self._open.values() for piece in mine.pieces.values()]
         told = [[*key, due] for key, due in self._told.items()]
-        return orjson.dumps([self._watermark, pieces, told])
+        return orjson.dumps([self._watermark, pieces, told, self._starts.dump()])
 
     def restore(self, data: bytes) -> None:
         """Take a dumped state over, an empty one for none; nothing may have been taken yet. Raises UnfitError."""
         if not data:
             return
         try:
-            watermark, pieces, told = orjson.loads(data)
+            watermark, pieces, told, starts = orjson.loads(data)
             kept = [Piece(*said) for said in pieces]
             self._told = {Key(host, number): due for host, number, due in told}
-        except (ValueError, TypeError) as error:
+            waiting = self._starts.restore(starts)
+        except (ValueError, TypeError, IndexError) as error:
             raise UnfitError("the audit records in it cannot be read") from error
+        for joined in waiting:
+            self._keep(joined)
         for piece in kept:
             self._put(piece.key, piece)
         self._due += [(due, key) for key, due in self._told.items()]
@@ -146,6 +154,9 @@ class Joins:
         self.counts["taken"] += 1
         return mine
 
+    def _full(self) -> bool:
+        return self.held > self._room.pieces or self.held_bytes > self._room.bytes
+
     def _weigh(self, mine: _Set, more: int) -> None:
         mine.size += more
         self.held_bytes += more
@@ -156,11 +167,26 @@ class Joins:
         self.held_bytes -= mine.size
         if remember:
             self._told[key] = mine.due
-        return Joined(key, tuple(mine.pieces[slot] for slot in sorted(mine.pieces)))
+        joined = Joined(key, tuple(mine.pieces[slot] for slot in sorted(mine.pieces)))
+        if self.parents and self._starts.put(joined, mine.due):
+            self._keep(joined)
+        return joined
+
+    def _keep(self, joined: Joined) -> None:
+        self.held += len(joined.pieces)
+        self.held_bytes += sum(piece.size for piece in joined.pieces)
+
+    def _let_go(self, settled: Joined) -> Joined:
+        self.held -= len(settled.pieces)
+        self.held_bytes -= sum(piece.size for piece in settled.pieces)
+        return settled
 
     def _cut(self) -> Iterator[Joined]:
         """Make room: sets that are due first are told as they are, and what was told first is forgotten."""
-        while self._due and (self.held > self._room.pieces or self.held_bytes > self._room.bytes):
+        while self._full() and self._starts:
+            self.counts["cut"] += 1
+            yield from map(self._let_go, self._starts.settled(1 << 62, 1))
+        while self._due and self._full():
             due, key = heappop(self._due)
             mine = self._open.get(key)
             if mine is not None and mine.due == due:

@@ -69,11 +69,23 @@ class Piece(NamedTuple):
         return 400 + 110 * len(self.fields) + sum(map(len, self.fields.values()))
 
 
+class Parent(NamedTuple):
+    """The program that started another, as its own start told it."""
+
+    image: str
+    line: str
+
+
 class Joined(NamedTuple):
-    """The records of one event, each slot once, in the order of slots. One at least."""
+    """The records of one event, each slot once, in the order of slots. One at least.
+
+    A start is told twice: at once, and `settled`, when all that came before is known, with its parent.
+    """
 
     key: Key
     pieces: tuple[Piece, ...]
+    parent: Parent | None = None
+    settled: bool = False
 
     @property
     def head(self) -> Piece:
@@ -102,6 +114,8 @@ class Joined(NamedTuple):
             found["PATH"] = sorted(paths, key=_item)
         if "EXECVE" in found:
             found["EXECVE"]["ARGV"] = arguments(found["EXECVE"])
+        if self.parent is not None:
+            found["PARENT_INFO"] = {"exe": self.parent.image, "ARGV": [self.parent.line]}
         return found
 
 

@@ -220,7 +220,7 @@ SYSLOG: Final = ("auth", "clamav", "cron", "guacamole", "sshd", "sudo", "syslog"
 _JOINED_BY: Final = "Image User LogonId ProcessId TerminalSessionId "
 #: What audit records that are joined tell in Sigma's words (`detectors.audit.activity`), by category.
 _JOINED: Final[Mapping[str, str]] = {
-    "process_creation": _JOINED_BY + "CommandLine CurrentDirectory ParentProcessId",
+    "process_creation": _JOINED_BY + "CommandLine CurrentDirectory ParentProcessId ParentImage ParentCommandLine",
     "network_connection": _JOINED_BY + "Initiated SourceIp SourcePort SourceIsIpv6 DestinationIp DestinationPort "
     "DestinationIsIpv6",
     "file_event": _JOINED_BY + "TargetFilename",

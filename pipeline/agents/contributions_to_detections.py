@@ -117,6 +117,7 @@ class ContributionsToDetections:
             self._rules = rules
             found: list[Detection] = []
             for held in self._held.values():
+                held.joins.parents = self._parents
                 held.state, verdicts = held.state.under(rules.correlations)
                 found += [rules.detection(verdict, self._wall()) for verdict in verdicts]
             if found:
@@ -185,14 +186,21 @@ class ContributionsToDetections:
         """The state of the checkpoint, whether there was one that fits, and what it has to say."""
         saved = await asyncio.to_thread(self._checkpoints.load, at)
         if saved is not None:
-            state, joins = PartitionState(self._rules.correlations, self._limits), Joins()
+            state, joins = PartitionState(self._rules.correlations, self._limits), self._joins()
             try:
                 own, audit = parted(saved)
                 joins.restore(audit)
                 return state, joins, True, state.restore(own)
             except UnfitError as error:
                 log.warning("a checkpoint is not used", partition=at.partition, reason=str(error))
-        return PartitionState(self._rules.correlations, self._limits), Joins(), False, []
+        return PartitionState(self._rules.correlations, self._limits), self._joins(), False, []
+
+    @property
+    def _parents(self) -> bool:
+        return self._rules.joining is not None and self._rules.joining.parents
+
+    def _joins(self) -> Joins:
+        return Joins(parents=self._parents)
 
     async def _deliver(self, batch: RecordBatch, found: list[Detection], letters: list[Outgoing]) -> None:
         if found:

@@ -63,11 +63,16 @@ def told(rule: Rule, chance: random.Random) -> tuple[Event, Event] | None:
     category = rule.logsource.category
     image = said.get("Image") or "/opt/x/y"
     image = image if image.startswith("/") else f"/{image}"
-    common: dict[str, Any] = {"Image": image, "User": "root", "LogonId": "0", "ProcessId": "20001"}
+    common: dict[str, Any] = {"Image": image, "User": "root", "LogonId": "0"}
     if category == "process_creation":
         line, folder = said.get("CommandLine") or image, said.get("CurrentDirectory") or "/opt"
-        common |= {"CommandLine": line, "CurrentDirectory": folder, "ParentProcessId": "1723"}
-        records = started(1, line.split(" "), exe=image, cwd=folder)
+        common |= {"CommandLine": line, "CurrentDirectory": folder}
+        parent, typed = said.get("ParentImage") or "/opt/p", said.get("ParentCommandLine") or "/opt/p"
+        common |= {"ParentImage": parent, "ParentCommandLine": typed, "ParentProcessId": "20001"}
+        records = [
+            *started(1, typed.split(" "), exe=parent),
+            *started(2, line.split(" "), exe=image, cwd=folder, ppid=20_001),
+        ]
     elif category == "file_event":
         name = said.get("TargetFilename", "")
         name = name if name.startswith("/") else f"/{name}"
@@ -80,8 +85,8 @@ def told(rule: Rule, chance: random.Random) -> tuple[Event, Event] | None:
     sysmon = {"Channel": "Linux-Sysmon/Operational", "EventID": CATEGORIES[category], "Hostname": "srv01"}
     time = {"EventTime": "2026-10-11T17:14:15.003Z"}
     (plain,) = read([json.dumps(sysmon | time | common).encode()])
-    (joined,) = Joins().take(parts(*records))
-    event = event_of(joined)
+    joins = Joins(parents=True)
+    event = event_of([*joins.take(parts(*records)), *joins.finish()][-1])
     return (plain, event) if event is not None else None
 
 
@@ -109,4 +114,4 @@ def test_what_sysmon_shows_the_joined_view_shows(linux: LoadedRules) -> None:
             found |= audit
             if rule.id in audit:
                 break
-    assert len(found) >= 140, "the others ask for parents, names of hosts, or patterns that are not made here"
+    assert len(found) >= 150, "the others ask for names of hosts, or patterns that are not made here"

@@ -24,10 +24,11 @@ def event(draw: st.DrawFn, serial: int) -> list[bytes]:
     """The records of one audit event; some of them are lost now and then."""
     ms = NOW_MS + draw(st.integers(0, 3)) * 1_000
     host = draw(st.sampled_from(("srv01", "srv02")))
+    parent = draw(st.integers(0, 6))
     which = draw(st.integers(0, 3))
     argv = draw(st.lists(st.sampled_from(("a", "b c", "")), min_size=1, max_size=3))
     records = [
-        lambda: started(serial, ["/bin/x", *argv], host=host, ms=ms),
+        lambda: started(serial, ["/bin/x", *argv], host=host, ms=ms, ppid=20_000 + parent),
         lambda: written(serial, "x", host=host, ms=ms),
         lambda: connected(serial, "0200115CCB0071090000000000000000", host=host, ms=ms),
         lambda: killed(serial, host=host, ms=ms),
@@ -54,9 +55,25 @@ def of_interest(joined: Joined) -> bool:
     return joined.records.get("SYSCALL", {}).get("SYSCALL") != "kill"
 
 
+def parents_of(records: dict[Key, Any]) -> list[tuple[Key, str | None]]:
+    """Every start in the order of time, and what its parent's last start before it was."""
+    running: dict[tuple[str, str], str] = {}
+    found = []
+    for key, said in sorted(records.items(), key=lambda one: (one[0].number.split(":")[0], int(one[0].number[15:]))):
+        call = said.get("SYSCALL", {})
+        if not call and "EXECVE" in said:
+            found.append((key, None))
+        if call.get("SYSCALL") == "execve":
+            found.append((key, running.get((key.host, call["ppid"]))))
+            running[key.host, call["pid"]] = " ".join(said["EXECVE"]["ARGV"]) if "EXECVE" in said else (
+                said.get("PROCTITLE", {}).get("proctitle", "")
+            )  # fmt: skip
+    return found
+
+
 def run(order: list[Piece], chance: random.Random) -> list[Joined]:
     """What a join says of them in this order, saved and restored now and then, the state itself lost."""
-    joins, said = Joins(), []
+    joins, said = Joins(parents=True), []
     while order:
         cut = chance.randint(1, len(order))
         mine, order = order[:cut], order[cut:]
@@ -65,7 +82,7 @@ def run(order: list[Piece], chance: random.Random) -> list[Joined]:
         if chance.random() < 0.4:
             said += joins.advance(min((piece.due for piece in order), default=NEVER) - 1)
         if chance.random() < 0.4:
-            again = Joins()
+            again = Joins(parents=True)
             again.restore(joins.dump())
             assert (again.held, again.held_bytes) == (joins.held, joins.held_bytes)
             joins = again
@@ -84,6 +101,9 @@ def test_the_same_events_whatever_order_split_doubling_and_restart(made: list[li
             numbered += parts(record, lane=f"log0/raw.audit/{chance.randint(0, 1)}", first=number * 2 + copy)
     wanted = plainly(numbered)
     chance.shuffle(numbered)
-    said = run(numbered, chance)
+    told = run(numbered, chance)
+    said = [one for one in told if not one.settled]
     assert len({one.key for one in said}) == len(said), "no event is told twice"
     assert {one.key: one.records for one in said if of_interest(one)} == wanted
+    settled = [(one.key, one.parent.line if one.parent else None) for one in told if one.settled]
+    assert settled == parents_of(wanted)

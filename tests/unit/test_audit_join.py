@@ -88,6 +88,11 @@ def test_what_does_not_fit_is_told_as_it_is_and_counted() -> None:
     assert len(said) == joins.counts["cut"] == 2
     assert len(said) + len(joins.finish()) == 5
 
+    starts = Joins(Room(pieces=12), parents=True)
+    said = starts.take(parts(*[record for serial in range(5) for record in started(serial, ["/bin/x"])]))
+    assert [one.settled for one in said].count(True) == starts.counts["cut"] == 3
+    assert starts.held == 12
+
     many = Joins(Room(told=2))
     for serial in range(5):
         many.take(parts(*started(serial, ["/bin/x"])))
@@ -101,7 +106,14 @@ def test_the_id_is_of_rule_host_and_number() -> None:
 
 
 def test_a_damaged_state_does_not_fit() -> None:
-    for damaged in (b"x", b"[]", b"[1,[[1]],[]]", b"[1,[],[[1]]]"):
+    for damaged in (
+        b"x",
+        b"[]",
+        b"[1,[],[]]",
+        b"[1,[[1]],[],[[],[]]]",
+        b"[1,[],[[1]],[[],[]]]",
+        b"[1,[],[],[[[1,[]]],[]]]",
+    ):
         with pytest.raises(UnfitError):
             Joins().restore(damaged)
     Joins().restore(b"")  # of a build that did not join

@@ -76,6 +76,24 @@ def test_single_records_are_no_second_detection_of_what_is_joined() -> None:
     assert wanted([SINGLE]) == frozenset()
 
 
+def test_a_rule_that_asks_for_the_parent_is_judged_when_all_starts_before_are_known() -> None:
+    """The parent's records come after the child's, which is whole long before: the watermark has not passed it."""
+    child = rule(
+        {"s": {"ParentImage|endswith": "/java", "Image|endswith": "/sh"}, "condition": "s"},
+        logsource=SOURCE,
+        id=SINGLE.id[:-1] + "7",
+    )
+    any_start = rule({"s": {"Image|endswith": "/sh"}, "condition": "s"}, logsource=SOURCE, id=SINGLE.id[:-1] + "8")
+    joining = Joining.of(decide(child, any_start))
+    joins = Joins(parents=joining.parents)
+    started_by = started(8, ["sh", "-c", "id"], exe="/bin/sh", ppid=20_007)
+    parent = started(7, ["java", "-jar", "x"], exe="/opt/java", ms=NOW_MS - 60_000)
+    told = [joins.take(parts(*started_by)), joins.take(parts(*parent)), joins.advance(NOW_MS - 1), joins.finish()]
+    found = [[one.subject for one in joining.judge(each).detections] for each in told]
+    assert found == [[any_start.id], [], [], [child.id]]
+    assert not Joining.of(decide(any_start)).parents
+
+
 def test_files_give_what_the_stream_gives(tmp_path: Path) -> None:
     """Records of two events mixed, over two files."""
     records = [record for pair in zip(START, written(8, "x"), strict=False) for record in pair]
