@@ -212,7 +212,7 @@ def _of_joined(told: Sequence[Joined], joining: Joining, topic: str) -> Iterator
     for one in told:
         by_file.setdefault(one.head.lane, []).append(one)
     for file, mine in by_file.items():
-        said = joining.judge(mine, topic)
+        said = joining.judge(mine, topic or LOG)
         rows = [row(detection, file) for detection in said.detections if detection.kind == "rule"]
         yield Judged(file, 0, rows, [], said.hidden)
 

@@ -28,12 +28,16 @@ from detectors.correlation.correlator import UnfitError
 _CALLS: Final = frozenset().union(*CALLS.values())
 
 
+#: Entries of what is no more that are let be.
+_SLACK: Final = 1_000
+
+
 class Room(NamedTuple):
     """What one partition's join may hold."""
 
     pieces: int = 200_000
     bytes: int = 128 << 20
-    told: int = 500_000
+    told: int = 100_000
     """Events remembered as told: what is more is forgotten, the first due first, and a double of it told again."""
 
 
@@ -168,8 +172,9 @@ class Joins:
         if remember:
             self._told[key] = mine.due
         joined = Joined(key, tuple(mine.pieces[slot] for slot in sorted(mine.pieces)))
-        if self.parents and self._starts.put(joined, mine.due):
-            self._keep(joined)
+        waiting = self._starts.put(joined, mine.due) if self.parents else None
+        if waiting is not None:
+            self._keep(waiting)
         return joined
 
     def _keep(self, joined: Joined) -> None:
@@ -183,10 +188,11 @@ class Joins:
 
     def _cut(self) -> Iterator[Joined]:
         """Make room: sets that are due first are told as they are, and what was told first is forgotten."""
-        while self._full() and self._starts:
-            self.counts["cut"] += 1
-            yield from map(self._let_go, self._starts.settled(1 << 62, 1))
-        while self._due and self._full():
+        while self._full() and (self._starts or self._due):
+            if self._starts:
+                self.counts["cut"] += 1
+                yield from map(self._let_go, self._starts.settled(1 << 62, 1))
+                continue
             due, key = heappop(self._due)
             mine = self._open.get(key)
             if mine is not None and mine.due == due:
@@ -196,3 +202,7 @@ class Joins:
                 del self._told[key]
         while len(self._told) > self._room.told:
             del self._told[next(iter(self._told))]
+        if len(self._due) > 2 * (len(self._open) + len(self._told)) + _SLACK:  # most are of what is forgotten
+            self._due = [*((mine.due, key) for key, mine in self._open.items())]
+            self._due += [(due, key) for key, due in self._told.items()]
+            heapify(self._due)

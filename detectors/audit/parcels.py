@@ -5,6 +5,7 @@ What a batch gave to one partition is one record, hosts and lanes in it once. Wh
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
@@ -14,6 +15,8 @@ from detectors.audit.piece import KINDS, Piece
 from detectors.correlation.parcels import UnreadableError
 
 _VERSION: Final = 1
+_NUMBER: Final = re.compile(r"\d{1,12}\.\d{3}:\d{1,20}\Z", re.ASCII)
+_LANE: Final = re.compile(r"[^/]*/[^/]+/\d{1,9}\Z", re.ASCII)
 _START: Final = b'{"audit":'
 #: Bytes of pieces, about, after which a parcel is closed; and pieces.
 MAX_BYTES: Final = 200_000
@@ -66,7 +69,9 @@ def _piece(names: list[str], host: int, number: str, kind: str, fields: Any, lan
     whole = (offset, time, due, kafka_ms)
     if any(type(one) is not int or not -_MOST < one < _MOST for one in whole) or offset < 0 or min(host, lane) < 0:
         raise UnreadableError("a number in it is out of range")
-    if kind not in KINDS or type(number) is not str or type(sha256) is not str or type(fields) is not dict:
+    if kind not in KINDS or type(sha256) is not str or type(fields) is not dict or not _NUMBER.match(number):
         raise UnreadableError("a record in it is none")
+    if not _LANE.match(names[lane]):
+        raise UnreadableError("it names no place of a record")
     "".join(fields.values())  # a TypeError for what is no text
     return Piece(names[host], number, kind, fields, names[lane], *whole, bool(late), bool(doubtful), sha256)

@@ -15,6 +15,10 @@ from detectors.audit.piece import Joined, Key, Parent, Piece
 
 #: Programs remembered of all hosts of a partition; beyond it those go whose last start came first.
 MAX_PROGRAMS: Final = 100_000
+#: Fields of a start's call that are kept while it waits.
+_CALL: Final = frozenset({"SYSCALL", "success", "exe", "comm", "pid", "ppid", "ses", "tty", "key"}) | frozenset(
+    {"auid", "AUID", "uid", "UID", "euid", "EUID"}
+)
 #: Characters of a command line that are remembered.
 MAX_LINE: Final = 2_000
 
@@ -46,15 +50,16 @@ class Parents:
     def __len__(self) -> int:
         return len(self._waiting)
 
-    def put(self, joined: Joined, due: int) -> bool:
-        """Take an event in that was told; whether it is a start, which then waits."""
+    def put(self, joined: Joined, due: int) -> Joined | None:
+        """Take an event in that was told. If it is a start, it waits: gives what is kept of it."""
         told = activity(joined.records)
         if told is None or told.category != "process_creation":
-            return False
+            return None
+        joined = _kept(joined)
         self._turn += 1
         serial = int(joined.key.number.rpartition(":")[2])
         heappush(self._waiting, _Waiting(due, joined.head.time, serial, joined.key, self._turn, joined))
-        return True
+        return joined
 
     def settled(self, watermark: int, most: int = 1 << 62) -> Iterator[Joined]:
         """The starts due at or before `watermark`, `most` of them, in order, each with its parent."""
@@ -88,6 +93,21 @@ class Parents:
         self._programs[key] = known if known is not None and known.time > time else _Program(time, program)
         if len(self._programs) > MAX_PROGRAMS:
             del self._programs[next(iter(self._programs))]
+
+
+def _kept(joined: Joined) -> Joined:
+    """A start without what no rule of its parent asks for: it waits for minutes, and there are many."""
+    kinds = {piece.kind for piece in joined.pieces}
+    if not {"SYSCALL", "EXECVE"} <= kinds:
+        return joined
+    pieces = (piece for piece in joined.pieces if piece.kind in ("SYSCALL", "EXECVE", "CWD"))
+    return joined._replace(pieces=tuple(map(_slim, pieces)))
+
+
+def _slim(piece: Piece) -> Piece:
+    if piece.kind != "SYSCALL":
+        return piece
+    return piece._replace(fields={name: value for name, value in piece.fields.items() if name in _CALL})
 
 
 def _line(records: dict[str, Any]) -> str:

@@ -88,15 +88,18 @@ def test_what_does_not_fit_is_told_as_it_is_and_counted() -> None:
     assert len(said) == joins.counts["cut"] == 2
     assert len(said) + len(joins.finish()) == 5
 
-    starts = Joins(Room(pieces=12), parents=True)
+    starts = Joins(Room(pieces=6), parents=True)
     said = starts.take(parts(*[record for serial in range(5) for record in started(serial, ["/bin/x"])]))
     assert [one.settled for one in said].count(True) == starts.counts["cut"] == 3
-    assert starts.held == 12
+    assert starts.held == 6
 
     many = Joins(Room(told=2))
     for serial in range(5):
         many.take(parts(*started(serial, ["/bin/x"])))
     assert len(json.loads(many.dump())[2]) == 2
+    for serial in range(5_000):
+        many.take(parts(*killed(serial)))
+    assert len(many._due) < 1_010, "nor is what is forgotten kept in order"
 
 
 def test_the_id_is_of_rule_host_and_number() -> None:
