@@ -35,12 +35,14 @@ from pipeline.checkpoints import At, Checkpoints, parted, together
 from pipeline.correlating import Correlating
 from pipeline.delivery import Delivery, Outgoing
 from pipeline.rereading import Rereading
+from pipeline.rulecounts import RuleCounts
 from pipeline.suppressions import Report
 from schemas.dead_letter import DeadLetter
 from schemas.detection import Detection
 from schemas.event import RecordBatch
 
 if TYPE_CHECKING:
+    from pipeline.joining import Joining
     from pipeline.metrics import Metrics
 
 #: Seconds between two checkpoints of a partition.
@@ -84,6 +86,7 @@ class ContributionsToDetections:
         self._told: dict[tuple[At, str], int] = {}
         self._lock = asyncio.Lock()
         self._suppressed = Report(metrics)
+        self._counts = (RuleCounts(metrics), RuleCounts(metrics))
 
     async def handle(self, batch: RecordBatch, ack: Callable[[], None]) -> None:
         """Judge one batch; `ack` is called when what it caused is delivered. Raises UnreachableError: stop."""
@@ -153,6 +156,8 @@ class ContributionsToDetections:
                 self._suppressed.hidden(said.hidden)
             found += said.detections
             await asyncio.sleep(0)
+        if joined:
+            self._tell_rules(joining)
         return found
 
     async def _rebuilt(self, at: At, until: int) -> tuple[PartitionState, Joins, list[Verdict]]:
@@ -194,6 +199,14 @@ class ContributionsToDetections:
             except UnfitError as error:
                 log.warning("a checkpoint is not used", partition=at.partition, reason=str(error))
         return PartitionState(self._rules.correlations, self._limits), self._joins(), False, []
+
+    def _tell_rules(self, joining: Joining) -> None:
+        """What the rules of joined events did: as in ingest, by name."""
+        engines = (joining.decide.engine, joining.later.engine)
+        for counts, engine in zip(self._counts, engines, strict=True):
+            counts.tell(engine)
+        off = sum(failed.off for engine in engines for failed in engine.tally.failed.values())
+        self._metrics["rules_off"].set(off)
 
     @property
     def _parents(self) -> bool:

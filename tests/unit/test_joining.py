@@ -158,6 +158,7 @@ async def test_an_event_is_told_once_whoever_held_its_records(tmp_path: Path, ho
         assert await scene.handle(agent, at, at + 1) == ([STARTS.id] if at == 5 else [])
     assert await scene.handle(scene.agent(), 6, 6) == [], "what was told before is not told again"
     assert scene.metrics.registry.get_sample_value("qorgan_audit_held") == 0
+    assert scene.metrics.registry.get_sample_value("qorgan_rule_hits_total", {"rule": STARTS.id}) == 1
 
 
 async def test_a_damaged_parcel_is_a_dead_letter(tmp_path: Path) -> None:
