@@ -23,6 +23,7 @@ from pipeline.detecting import DetectionSet
 from pipeline.event_list import load_event_list
 from pipeline.joining import Joining, wanted
 from pipeline.metrics import Metrics
+from pipeline.rules import load_rules
 from pipeline.settings import load
 from schemas.event import RecordBatch
 from tests.audit import number, parts, started, written
@@ -74,6 +75,24 @@ def test_single_records_are_no_second_detection_of_what_is_joined() -> None:
     assert {match.rule.id for match in engine.engine.match(events)} == {typed.id, SINGLE.id}
     assert [one.subject for one in engine.detect("log0", "raw", 0, events)] == [SINGLE.id]
     assert wanted([SINGLE]) == frozenset()
+
+
+def test_a_correlation_goes_on_counting_single_records(tmp_path: Path) -> None:
+    (tmp_path / "a.yml").write_text(
+        """title: crontab
+name: crontab
+logsource: {product: linux, category: process_creation}
+detection: {s: {CommandLine|contains: crontab}, condition: s}
+---
+title: many
+correlation: {type: event_count, rules: [crontab], timespan: 5m, condition: {gte: 1}}
+"""
+    )
+    loaded = load_rules([tmp_path])
+    known = DetectionSet(loaded.engine, IndicatorIndex(), ATTRIBUTION, correlations=loaded.correlations)
+    judged = known.judge("log0", "raw", 0, READER.read(batch_of(*START)).events)
+    assert judged.detections == []
+    assert [one.offset for one in judged.contributions] == [1], "that of its EXECVE"
 
 
 def test_a_rule_that_asks_for_the_parent_is_judged_when_all_starts_before_are_known() -> None:
