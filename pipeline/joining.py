@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, tzinfo
 from typing import Final, NamedTuple
 
-from detectors.audit.activity import CALLS
+from detectors.audit.activity import CALLS, may_tell
 from detectors.audit.piece import KINDS, Joined, Piece, joined_id
 from detectors.ioc.match import IndicatorIndex
 from detectors.sigma.engine import Engine
@@ -63,9 +63,9 @@ def pieces(lane: str, events: Sequence[Event]) -> list[Piece]:
 
 
 def told(made: Sequence[Piece], calls: frozenset[str]) -> Sequence[Piece]:
-    """Those that a join of such calls needs: of an event whose call is here and is another, none. Where the call stands
-    in another batch, nothing tells what the others are for."""
-    idle = {piece.key for piece in made if piece.kind == "SYSCALL" and piece.fields.get("SYSCALL") not in calls}
+    """Those that a join of such calls needs: of an event whose call is here and is another, or failed, none. Where the
+    call stands in another batch, nothing tells what the others are for."""
+    idle = {piece.key for piece in made if piece.kind == "SYSCALL" and not may_tell(piece.fields, calls)}
     return [piece for piece in made if piece.key not in idle] if idle else made
 
 

@@ -9,7 +9,7 @@ keep the record they are of (`SYSCALL.a0`, `EXECVE.a0`, `PATH` a list); Sigma's 
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from itertools import count, takewhile
 from typing import Any, Final, NamedTuple
 
@@ -62,6 +62,13 @@ def activity(records: Records) -> Activity | None:
             found = _READ[category](records, call) if _succeeded(records["SYSCALL"], category) else None
             return Activity(category, _who(records["SYSCALL"]) | found) if found is not None else None
     return None
+
+
+def may_tell(call: Mapping[str, Any], calls: Collection[str]) -> bool:
+    """Whether an event may be told, by its SYSCALL alone: one of these calls, that did not fail. A shell looks for a
+    program in every folder of its path, so most calls of `execve` fail."""
+    name = call.get("SYSCALL", "")
+    return name in calls and (call.get("success") != "no" or name in CONNECTING)
 
 
 def arguments(fields: Mapping[str, Any]) -> list[str]:

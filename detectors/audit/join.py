@@ -19,12 +19,12 @@ from typing import Final, NamedTuple
 
 import orjson
 
-from detectors.audit.activity import CALLS
+from detectors.audit.activity import CALLS, may_tell
 from detectors.audit.parents import Parents
 from detectors.audit.piece import MAX_PIECES, Joined, Key, Piece, whole
 from detectors.correlation.correlator import UnfitError
 
-#: Calls of which something may be told; sets of others are let go as soon as the call is known.
+#: Calls of which something may be told; sets of others, and of those that failed, are let go as soon as that is known.
 _CALLS: Final = frozenset().union(*CALLS.values())
 
 
@@ -78,7 +78,7 @@ class Joins:
             if mine is None:
                 continue
             call = mine.pieces.get("SYSCALL")
-            if call is not None and call.fields.get("SYSCALL") not in _CALLS:
+            if call is not None and not may_tell(call.fields, _CALLS):
                 self._close(key, mine)
             elif whole(mine.pieces):
                 self.counts["whole"] += 1

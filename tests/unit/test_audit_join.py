@@ -77,7 +77,9 @@ def test_a_call_of_no_category_is_let_go_at_once_with_what_came_before_and_after
 def test_ingest_sends_nothing_of_a_call_that_no_rule_asks_for() -> None:
     """Records whose call stands in another batch are sent: nothing tells what they are for."""
     made = parts(*killed(9), *connected(10, "0200115CCB0071090000000000000000"), *started(11, ["/bin/x"])[1:])
-    assert {piece.number.split(":")[1] for piece in told(made, frozenset({"connect"}))} == {"10", "11"}
+    failed = parts(*(record.replace(b"success=yes", b"success=no") for record in started(12, ["/bin/x"])))
+    assert {piece.number.split(":")[1] for piece in told(made + failed, frozenset({"connect"}))} == {"10", "11"}
+    assert told(failed, frozenset({"execve"})) == []
     assert {piece.kind for piece in made} <= {"SYSCALL", "EXECVE", "CWD", "PATH", "SOCKADDR", "PROCTITLE"}
 
 
