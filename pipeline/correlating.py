@@ -20,6 +20,7 @@ from detectors.correlation.episodes import Verdict
 from detectors.correlation.resolve import Correlations
 from detectors.triage.attribution import Attribution
 from enrichers.identities import NO_IDENTITIES, Identities
+from pipeline.joining import Joining
 from schemas.detection import Detection, FindingRef, correlation_id
 from schemas.identity import Origin
 
@@ -113,6 +114,8 @@ class Correlating:
     attribution: Attribution
     shadow: frozenset[str] = frozenset()
     identities: Identities = NO_IDENTITIES
+    joining: Joining | None = None
+    """What judges joined audit events; None: nothing does."""
 
     @property
     def revision(self) -> str:

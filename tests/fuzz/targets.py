@@ -27,8 +27,8 @@ from tests.builders import batch_of
 from tests.fuzz import feeds
 from tests.fuzz.bending import mutated
 from tests.fuzz.conditions import NAMES, holds
-from tests.parsing import NOW_MS, whole
 from tests.fuzz.identities import identities
+from tests.parsing import NOW_MS, whole
 from tests.semantics import CASES
 from tests.sigma import ANY, event, pairs, plain_pairs, rule_text, tree_rule
 
