@@ -54,6 +54,10 @@ ROWS: tuple[tuple[str, tuple[str, ...]], ...] = (
         "Rules and indicators",
         ("rules_loaded", "detectors_blind", "rules_refused", "indicators_loaded", "reloads_total"),
     ),
+    (
+        "Indicators' life",
+        ("indicator_entries", "indicator_revisions_total", "feed_poll_age_seconds", "feed_faults_total"),
+    ),
     ("Rules' life", ("rules_shadow", "rules_off", "rule_failures_total", "shadow_detections_total")),
     ("Rules' work", ("rule_tries_total", "rule_hits_total")),
     (

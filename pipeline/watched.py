@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -11,21 +11,28 @@ from pipeline.settings import Settings
 from schemas.identity import short_hash
 
 #: Settings that name files and folders which a reload reads.
-WATCHED: Final = ("rules", "stages", "suppressions", "placeholders", "assets", "indicators", "event_list", "geo")
+WATCHED: Final = ("rules", "stages", "suppressions", "placeholders", "assets", "event_list", "geo")
 #: Files looked at; below that many a look takes some 20 ms on a thread.
 MOST_FILES: Final = 60_000
 
 
 def fingerprint(settings: Settings) -> str:
     """A hash over name, size, time and inode of every file that a reload would read. Contents are not read."""
-    seen = []
+    named: list[Path] = []
     for name in WATCHED:
         value: Any = getattr(settings, name)
-        for path in value if isinstance(value, tuple) else (value,) if value is not None else ():
-            for file in _files(path):
-                seen.append(_look(file))
-                if len(seen) > MOST_FILES:
-                    return short_hash(*seen)
+        named += value if isinstance(value, tuple) else (value,) if value is not None else ()
+    return fingerprint_of(named)
+
+
+def fingerprint_of(paths: Iterable[Path]) -> str:
+    """The same over these files and folders."""
+    seen = []
+    for path in paths:
+        for file in _files(path):
+            seen.append(_look(file))
+            if len(seen) > MOST_FILES:
+                return short_hash(*seen)
     return short_hash(*seen)
 
 

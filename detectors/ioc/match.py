@@ -56,6 +56,31 @@ class IndicatorIndex:
         self.revision: str = short_hash(self._count, mixed)
         """Changes with any indicator, not with their order."""
 
+    def put(self, indicator: Indicator) -> None:
+        """Take one in; the same (source, id) with the same value is replaced."""
+        self.remove(indicator.source, indicator.id, [Observable(indicator.type, indicator.value)])
+        values = self._by_type.setdefault(indicator.type, {})
+        held = values.get(indicator.value)
+        values[indicator.value] = indicator if held is None else [*_each(held), indicator]
+        self._domains = self._by_type.get("domain", _NOTHING)
+        self._count += 1
+        self.revision = short_hash(self._count, self.revision, indicator.id, indicator.revision)
+
+    def remove(self, source: str, ident: str, values: Iterable[Observable]) -> None:
+        """Take these values of one indicator away; those that are not there do not matter."""
+        for kind, value in values:
+            known = self._by_type.get(kind, _NOTHING)
+            held = known.get(value)
+            if held is None:
+                continue
+            left = [one for one in _each(held) if (one.source, one.id) != (source, ident)]
+            self._count -= len(_each(held)) - len(left)
+            if left:
+                known[value] = left[0] if len(left) == 1 else left
+            else:
+                del known[value]
+            self.revision = short_hash(self._count, self.revision, ident)
+
     def __len__(self) -> int:
         return self._count
 
