@@ -84,7 +84,7 @@ class Following:
         self._patience, self._expected = patience, expected
         self._queue: deque[_Piece] = deque()
         self._room = threading.Semaphore(WAITING)
-        self._come, self._ready = asyncio.Event(), asyncio.Event()
+        self._come, self._ready, self._leave = asyncio.Event(), asyncio.Event(), asyncio.Event()
         self._stop = threading.Event()
         self._epoch = 0
         self._log = ""
@@ -109,23 +109,27 @@ class Following:
         """Whether the first batch waits for indicators."""
         return not self._ready.is_set()
 
-    async def wait(self) -> None:
-        """Until all is in force that was there at the start, or patience ends."""
-        if self._ready.is_set():
-            return
+    async def wait(self) -> bool:
+        """Until all is in force that was there at the start, or patience ends. False: what waited is given up."""
         began = time.monotonic()
-        try:
-            async with asyncio.timeout(self._patience):
-                await self._ready.wait()
-        except TimeoutError:
-            log.warning("judging begins before all indicators are in force", indicators=len(self._index))
+        self._leave.clear()
+        waits = [asyncio.create_task(event.wait()) for event in (self._ready, self._leave)]
+        await asyncio.wait(waits, timeout=self._patience, return_when=asyncio.FIRST_COMPLETED)
+        for wait in waits:
+            wait.cancel()
+        if self._leave.is_set():
+            return False
+        waited = round(time.monotonic() - began, 2)
+        if self._ready.is_set():
+            log.info("indicators in force", indicators=len(self._index), waited=waited)
+        else:
+            log.warning("judging begins before all indicators are in force", indicators=len(self._index), waited=waited)
             self._ready.set()
-            return
-        log.info("indicators in force", indicators=len(self._index), waited=round(time.monotonic() - began, 2))
+        return True
 
-    def go_on(self) -> None:
-        """Nobody is to wait any longer: the partitions are given up."""
-        self._ready.set()
+    def give_up(self) -> None:
+        """Partitions are given up: a batch that waits is left to whoever reads it again."""
+        self._leave.set()
 
     def judging(self, batch: RecordBatch) -> None:
         """A batch is about to be judged: a set that comes into force now may judge only what follows it."""

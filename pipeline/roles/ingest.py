@@ -62,7 +62,8 @@ class Ingest:
     async def handle(self, batch: RecordBatch, ack: Ack) -> None:
         if self._following.waiting:
             self._shared.say("indicators", "the first batch waits until indicators are in force")
-            await self._following.wait()
+            if not await self._following.wait():
+                return
             self._shared.say("indicators", None)
         self._following.judging(batch)
         await self._agent.handle(batch, ack)
@@ -76,7 +77,7 @@ class Ingest:
         self._reloading.tick()
 
     async def drain(self) -> None:
-        self._following.go_on()
+        self._following.give_up()
         await self._agent.drain()
 
     async def reload(self) -> None:
