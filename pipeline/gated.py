@@ -11,7 +11,7 @@ from sys import intern
 from typing import Any, Final, NamedTuple
 
 import orjson
-from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import OFFSET_BEGINNING, OFFSET_END, Consumer, KafkaError, KafkaException, TopicPartition
 
 from pipeline.kafka import confluent_options
 from pipeline.settings import Settings
@@ -37,7 +37,8 @@ class Read(NamedTuple):
 class GatedReader:
     """A reading of the topic's only partition. Used by one thread at a time; `close` it."""
 
-    def __init__(self, settings: Settings, start: int = 0) -> None:
+    def __init__(self, settings: Settings, start: int = 0, *, last: bool = False) -> None:
+        """`last`: begin near the end; a few records before it may come first."""
         self._settings = settings
         self._consumer = Consumer(
             {
@@ -53,7 +54,7 @@ class GatedReader:
             }
         )
         self._position = start
-        self._consumer.assign([TopicPartition(TOPIC, 0, start or OFFSET_BEGINNING)])
+        self._consumer.assign([TopicPartition(TOPIC, 0, OFFSET_END if last else start or OFFSET_BEGINNING)])
 
     def read(self) -> Read:
         """What comes next, within WAIT_S; perhaps nothing. Raises UnreachableError for what waiting does not mend."""

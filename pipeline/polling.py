@@ -26,14 +26,12 @@ from pipeline.watched import fingerprint_of
 from schemas.errors import QorganError
 from schemas.feed import FeedSettings
 from schemas.indicator import Indicator
-from schemas.indicator_record import Command, Document, Value
+from schemas.indicator_record import FILES, Command, Document, grouped
 from schemas.indicator_record import Poll as Asked
 
 if TYPE_CHECKING:
     from pipeline.metrics import Metrics
 
-#: The feed of the files that QORGAN_INDICATORS names.
-FILES: Final = "files"
 #: Documents taken in at once: the store is asked for their values together.
 TOGETHER: Final = 20_000
 #: Faults that the log names of one poll.
@@ -77,12 +75,15 @@ class Polling:
         self._files, self._changing = "", ""
         self._look_at = 0.0
         self._first = self._asked = True
+        self._last = 0
+        """When the last request was made: it is answered when that is told."""
 
     def ask(self, asked: Asked) -> None:
-        """Somebody wants a feed polled now, or all of them."""
+        """Somebody wants a feed polled now, all of them, or (a name that no feed has) only an answer."""
         for name, state in self._states.items():
             if asked.feed in ("", name):
                 state.due, state.asked = 0.0, max(state.asked, asked.at)
+        self._last = max(self._last, asked.at)
         self._files = "" if asked.feed in ("", FILES) else self._files
         self._asked = True
 
@@ -104,10 +105,10 @@ class Polling:
         self._measure()
 
     async def _tell(self) -> None:
+        last, self._first, self._asked = self._last, False, False
         polled = {name: state.done for name, state in self._states.items() if state.done}
         faults = {name: state.fault for name, state in self._states.items() if state.fault}
-        await self._agent.settle({"polled": polled, "faults": faults})
-        self._first = self._asked = False
+        await self._agent.settle({"polled": polled, "faults": faults, "asked": last})
 
     def _measure(self) -> None:
         for name, state in self._states.items():
@@ -153,7 +154,7 @@ class Polling:
     async def _of_files(self, number: int, now: int) -> list[Fault]:
         """What the files hold; what they no longer hold is withdrawn."""
         loaded = await asyncio.to_thread(load_indicators, self._settings.indicators)
-        documents = await asyncio.to_thread(_grouped, loaded.index, "", now)
+        documents = await asyncio.to_thread(grouped, loaded.index, "", now)
         for piece in _pieces(documents, TOGETHER):
             await self._agent.take(piece, feed=FILES, poll=number)
         await self._agent.withdraw(FILES, number)
@@ -179,7 +180,7 @@ def _said(entries: Iterable[Entry], feed: FeedSettings, now: int) -> list[Docume
     said: list[Document | Command] = []
     for kind, some in groupby(entries, key=type):
         if kind is Indicator:
-            said += _grouped(some, feed.owner, now)  # type: ignore[arg-type] # told apart by `kind`
+            said += grouped(some, feed.owner, now)  # type: ignore[arg-type] # told apart by `kind`
         elif kind is Revoked:
             said += [
                 Command(kind="revoke", source=one.source, id=one.id, by=feed.name, at=one.when or now)
@@ -187,37 +188,6 @@ def _said(entries: Iterable[Entry], feed: FeedSettings, now: int) -> list[Docume
                 if isinstance(one, Revoked)
             ]
     return said
-
-
-def _grouped(rows: Iterable[Indicator], owner: str, now: int) -> list[Document]:
-    """The documents of some rows: those of one source and id together."""
-    by_key: dict[tuple[str, str], list[Indicator]] = {}
-    for row in rows:
-        by_key.setdefault((row.source, row.id), []).append(row)
-    return [document(some, owner, now) for some in by_key.values()]
-
-
-def document(rows: Sequence[Indicator], owner: str, now: int) -> Document:
-    """One indicator of its rows, as it is submitted."""
-    first = rows[0]
-    values = dict.fromkeys(Value(type=row.type, value=row.value, also=row.also) for row in rows)
-    return Document(
-        source=first.source,
-        id=first.id,
-        values=tuple(values),
-        title=first.title,
-        level=first.level,  # type: ignore[arg-type] # checked where it was read
-        confidence=first.confidence,
-        valid_from=first.valid_from,
-        valid_until=first.valid_until,
-        first_seen=first.first_seen,
-        tlp=first.tlp,  # type: ignore[arg-type] # checked where it was read
-        tags=first.tags,
-        phases=first.phases,
-        authority=first.authority,  # type: ignore[arg-type] # checked where it was read
-        owner=owner,
-        at=now,
-    )
 
 
 def _pieces(some: Iterable[Document], most: int) -> Iterator[list[Document]]:

@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated, Any, Final, Literal
 
 import orjson
@@ -15,8 +15,11 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from schemas.detection import Millis
 from schemas.event import Observable
+from schemas.indicator import Indicator
 from schemas.severity import Level
 
+#: The feed of the files that QORGAN_INDICATORS names.
+FILES: Final = "files"
 #: One id may stand for so many values (a STIX pattern with IN or OR), and for so many that it no longer has.
 MOST_VALUES: Final = 10_000
 #: Hosts that a prevalence names.
@@ -202,6 +205,37 @@ class Gated(_Frozen):
     def from_bytes(cls, data: bytes) -> Gated:
         """Read it back. Raises pydantic's ValidationError."""
         return cls.model_validate_json(data)
+
+
+def grouped(rows: Iterable[Indicator], owner: str, now: int) -> list[Document]:
+    """The documents of some rows: those of one source and id together."""
+    by_key: dict[tuple[str, str], list[Indicator]] = {}
+    for row in rows:
+        by_key.setdefault((row.source, row.id), []).append(row)
+    return [document(some, owner, now) for some in by_key.values()]
+
+
+def document(rows: Sequence[Indicator], owner: str, now: int) -> Document:
+    """One indicator of its rows, as it is submitted."""
+    first = rows[0]
+    values = dict.fromkeys(Value(type=row.type, value=row.value, also=row.also) for row in rows)
+    return Document(
+        source=first.source,
+        id=first.id,
+        values=tuple(values),
+        title=first.title,
+        level=first.level,  # type: ignore[arg-type] # checked where it was read
+        confidence=first.confidence,
+        valid_from=first.valid_from,
+        valid_until=first.valid_until,
+        first_seen=first.first_seen,
+        tlp=first.tlp,  # type: ignore[arg-type] # checked where it was read
+        tags=first.tags,
+        phases=first.phases,
+        authority=first.authority,  # type: ignore[arg-type] # checked where it was read
+        owner=owner,
+        at=now,
+    )
 
 
 #: The key of the record that says that everything which curate holds stands before it.

@@ -95,7 +95,9 @@ def scene(tmp_path: Path) -> Iterator[Rig]:
     rules = tmp_path / "rules"
     rules.mkdir()
     (rules / "one.yml").write_bytes(rule_text({"s": {"EventID": 1}, "condition": "s"}))
-    with rig(tmp_path, raw_topics=TOPIC, rules=str(rules), indicators=str(tmp_path / "feed"), rules_watch="0.2") as made:
+    with rig(
+        tmp_path, raw_topics=TOPIC, rules=str(rules), indicators=str(tmp_path / "feed"), rules_watch="0.2"
+    ) as made:
         made.create_topics(TOPIC, partitions=1)
         yield made
 
@@ -103,7 +105,9 @@ def scene(tmp_path: Path) -> Iterator[Rig]:
 def test_an_indicator_lives_from_its_publication_to_its_end_through_restarts(scene: Rig, tmp_path: Path) -> None:
     with running(scene) as (curate, ingest):
         bank = Bank(scene.broker.address)
-        assert bank.sees("bad.example") == set(), "the first batch is judged by what the files hold, and by nothing else"
+        assert bank.sees("bad.example") == set(), (
+            "the first batch is judged by what the files hold, and by nothing else"
+        )
 
         bank.say(about("bad", "bad[.]example"))
         assert bank.takes("www.bad.example", {"bad"}) < QUICK_S
