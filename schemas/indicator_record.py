@@ -187,6 +187,7 @@ class Gated(_Frozen):
     released: Word | None = None
     expired: Word | None = None
     revoked: Word | None = None
+    since: Millis = Field(default=0, description="since when it is known: what was said of it before is of another")
     values_at: Millis = Field(default=0, description="since when it has these values: a release is of values")
     gone: Annotated[tuple[Pair, ...], Field(max_length=MOST_VALUES)] = Field(
         default=(), description="values that it had once: whoever reads takes them away"

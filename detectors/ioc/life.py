@@ -29,6 +29,7 @@ def submitted(known: Gated | None, said: Document, *, feed: str = "") -> Gated:
             document=said,
             content=content,
             feed=feed,
+            since=said.at,
             values_at=said.at,
         )
     if (said.at, content) <= (known.document.at, known.content):
@@ -52,7 +53,9 @@ def submitted(known: Gated | None, said: Document, *, feed: str = "") -> Gated:
 
 
 def told(known: Gated, said: Command) -> Gated:
-    """The entry after a command."""
+    """The entry after a command. What was said before there was the indicator says nothing of it."""
+    if said.at < known.since:
+        return known
     name = {"revoke": "revoked", "release": "released", "expire": "expired"}[said.kind]
     before: Word | None = getattr(known, name)
     word = Word(by=said.by, reason=said.reason, at=said.at)
