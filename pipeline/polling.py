@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import groupby, islice
 from typing import TYPE_CHECKING, Final
@@ -40,6 +41,22 @@ NAMED: Final = 5
 AGAIN_S: Final = 300.0
 
 log = structlog.get_logger("curate")
+
+
+class FeedError(Exception):
+    """A feed cannot be polled. Told apart from what we fail of ourselves, which ends the process."""
+
+
+@contextmanager
+def _of_the_feed() -> Iterator[None]:
+    """Whatever is raised inside is the feed's: it is not ours to mend, and nothing stops for it."""
+    try:
+        yield
+    except (QorganError, OSError) as error:
+        raise FeedError(str(error)) from None
+    except Exception as error:  # a fault of ours that this feed brings out; the others go on
+        log.exception("a feed brings out a fault of ours", error=type(error).__name__)
+        raise FeedError(f"Unexpected {type(error).__name__}; the log says where.") from None
 
 
 @dataclass(slots=True)
@@ -138,7 +155,7 @@ class Polling:
                 cursor = {}
             else:
                 faults, cursor = await self._of_feed(state.settings, cursor, number + 1, now)
-        except QorganError as error:
+        except FeedError as error:
             state.fault = str(error)
             state.due = self._clock() + min(interval, AGAIN_S)
             self._metrics["feed_faults_total"].labels(feed=name, what="poll").inc()
@@ -153,7 +170,8 @@ class Polling:
 
     async def _of_files(self, number: int, now: int) -> list[Fault]:
         """What the files hold; what they no longer hold is withdrawn."""
-        loaded = await asyncio.to_thread(load_indicators, self._settings.indicators)
+        with _of_the_feed():
+            loaded = await asyncio.to_thread(load_indicators, self._settings.indicators)
         documents = await asyncio.to_thread(grouped, loaded.index, "", now)
         for piece in _pieces(documents, TOGETHER):
             await self._agent.take(piece, feed=FILES, poll=number)
@@ -199,7 +217,11 @@ def _pieces(some: Iterable[Document], most: int) -> Iterator[list[Document]]:
 async def _batched(entries: AsyncIterator[Entry], most: int) -> AsyncIterator[list[Entry]]:
     """The same, many at a time; the rows of one id stay together."""
     piece: list[Entry] = []
-    async for entry in entries:
+    while True:
+        with _of_the_feed():
+            entry = await anext(entries, None)
+        if entry is None:
+            break
         if len(piece) >= most and not _of_one(piece[-1], entry):
             yield piece
             piece = []
