@@ -11,6 +11,7 @@ import sqlite3
 import threading
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -33,6 +34,11 @@ _TABLES: Final = """
     CREATE TABLE IF NOT EXISTS feed (name TEXT PRIMARY KEY, cursor TEXT, poll INTEGER);
 """
 _PUT: Final = "INSERT OR REPLACE INTO entry VALUES (?,?,?,?,?,?,?,?,?,?)"
+
+
+_GET: Final = "SELECT record, sent, poll FROM entry WHERE (source, id) IN (VALUES {places})"
+#: Keys asked for at once: SQLite binds some thousands of values.
+ASKED: Final = 400
 
 
 class Place(NamedTuple):
@@ -83,10 +89,12 @@ class Catalogue:
         """The entries of these keys that are there."""
         found: dict[Pair, Row] = {}
         with self._failing():
-            for key in keys:
-                row = self._db.execute("SELECT record, sent, poll FROM entry WHERE source=? AND id=?", key).fetchone()
-                if row is not None:
-                    found[key] = Row(Gated.from_bytes(row[0]), row[1], row[2])
+            for some in _pieces(keys):
+                places = ",".join(["(?,?)"] * len(some))
+                asked = _GET.format(places=places)
+                for record, sent, poll in self._db.execute(asked, [part for key in some for part in key]):
+                    entry = Gated.from_bytes(record)
+                    found[entry.key] = Row(entry, sent, poll)
         return found
 
     def put(self, rows: Iterable[Row], places: Mapping[str, Place] | None = None) -> None:
@@ -192,6 +200,12 @@ class Catalogue:
                 f"The catalogue of indicators {self._path} cannot be used ({type(error).__name__}: {error}). Is its "
                 "disk full, or the file damaged? On Apache Kafka it may be removed: it is rebuilt from its topic."
             ) from None
+
+
+def _pieces(keys: Iterable[Pair]) -> Iterator[list[Pair]]:
+    rest = iter(keys)
+    while some := list(islice(rest, ASKED)):
+        yield some
 
 
 def _columns(row: Row) -> tuple[object, ...]:

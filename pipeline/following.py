@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 #: Seconds of work on the event loop at a time, and from one to the next while the stream flows.
 SLICE_S: Final = 0.004
-PAUSE_S: Final = 0.02
+PAUSE_S: Final = 0.03
 #: Changes between two looks at the clock.
 FEW: Final = 32
 #: Pieces that may wait for the loop.

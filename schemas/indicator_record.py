@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Final, Literal
 
 import orjson
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
@@ -77,7 +77,8 @@ class Document(_Frozen):
     @property
     def content(self) -> str:
         """A hash of all but when it was said: 16 hex digits."""
-        return _hashed(self.model_dump(exclude={"at", "kind"}))
+        text = self.model_dump_json(exclude={"at"}, exclude_defaults=True)
+        return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
 
     def observables(self) -> list[Observable]:
         """The values to look for."""
@@ -252,8 +253,3 @@ def settled(at: int, entries: int, about: Mapping[str, object]) -> bytes:
 def record_key(source: str, ident: str) -> bytes:
     """The key of an indicator's records on both topics."""
     return f"{source}/{ident}".encode()
-
-
-def _hashed(document: dict[str, Any]) -> str:
-    text = orjson.dumps(document, option=orjson.OPT_SORT_KEYS)
-    return hashlib.blake2b(text, digest_size=8).hexdigest()

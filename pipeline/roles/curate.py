@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 from collections.abc import Sequence
 from typing import Final
@@ -25,6 +26,9 @@ from schemas.indicator_record import STATES, Poll
 STEP_S: Final = 0.2
 AGAIN_S: Final = 2.0
 COUNT_S: Final = 5.0
+
+#: Behind the stream, whose processor it may be: a feed of a million entries is work of minutes.
+NICE: Final = 10
 
 log = structlog.get_logger("curate")
 
@@ -58,7 +62,8 @@ class Curate:
         self._polling = Polling(settings, feeds, self._agent, self._catalogue, shared.metrics)
         self._running: asyncio.Task[None] | None = None
 
-    async def start(self) -> None: ...
+    async def start(self) -> None:
+        os.nice(NICE)
 
     async def handle(self, batch: RecordBatch, ack: Ack) -> None:
         await self._agent.handle(batch, ack)
