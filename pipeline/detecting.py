@@ -12,12 +12,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from detectors.behaviour.heartbeats import heartbeats
 from detectors.correlation.contribution import About, Contribution, Found, contribute, lookup
 from detectors.correlation.resolve import NO_CORRELATIONS, Correlations
-from detectors.ioc.match import IndicatorIndex
+from detectors.ioc.match import IndicatorIndex, IndicatorMatch
 from detectors.sigma.activities import Activity
 from detectors.sigma.engine import Engine, RuleMatch
 from detectors.sigma.suppress import NO_SUPPRESSIONS, Suppressions
@@ -25,13 +25,15 @@ from detectors.triage.attribution import Attribution
 from enrichers.geo import NO_PLACES, Places
 from enrichers.identity import entities, host_entity
 from schemas.activity import activity_key
-from schemas.detection import Detection, detection_id
+from schemas.detection import Detection, IndicatorFacts, detection_id
 from schemas.event import Event
 from schemas.identity import Origin, short_hash
 
 #: What one detection may carry of the record: the matched fields, cut to this.
 MAX_MATCHED_FIELDS = 20
 MAX_MATCHED_CHARS = 1_000
+#: Sources of one value that a detection names.
+MAX_SOURCES = 20
 #: Characters of a name that correlations keep of a record.
 MAX_NAME = 255
 
@@ -104,7 +106,7 @@ class DetectionSet:
             found.append((match.index, made))
         for hit in self.indicators.match(events):
             origin = Origin(log, topic, partition, events[hit.index].offset)
-            found.append((hit.index, self.of_indicator(origin, events[hit.index], hit.indicator, hit.observable)))
+            found.append((hit.index, self.of_indicator(origin, events[hit.index], hit)))
         found.sort(key=lambda pair: pair[0])
         hidden = []
         for match, suppression in hiding:
@@ -117,9 +119,10 @@ class DetectionSet:
         return Judgement([made for _, made in found], hidden, list(shared), dropped)
 
     def of_indicator(
-        self, origin: Origin, event: Event, indicator: Any, observable: Any, *, retrospective: bool = False
+        self, origin: Origin, event: Event, match: IndicatorMatch, *, retrospective: bool = False
     ) -> Detection:
         """The detection of an indicator in one event: the same id on the stream and in a hunt."""
+        indicator = match.indicator
         return self._make(
             "indicator",
             indicator.id,
@@ -129,9 +132,18 @@ class DetectionSet:
             tuple(indicator.tags),
             origin,
             event,
-            {observable.type: observable.value},
+            {match.observable.type: match.observable.value},
             retrospective=retrospective,
-            indicator_type=indicator.type,
+            indicator=IndicatorFacts(
+                type=indicator.type,
+                value=indicator.value[:MAX_MATCHED_CHARS],
+                sources=match.sources[:MAX_SOURCES],
+                confidence=indicator.confidence,
+                tlp=indicator.tlp,
+                authority=indicator.authority,  # type: ignore[arg-type]  # one of AUTHORITIES; pydantic checks it
+                phases=indicator.phases[:MAX_MATCHED_FIELDS],
+                rule=match.rule,
+            ),
         )
 
     def _make(
@@ -147,7 +159,7 @@ class DetectionSet:
         matched: dict[str, str],
         *,
         retrospective: bool = False,
-        indicator_type: str = "",
+        indicator: IndicatorFacts | None = None,
         activity: Activity | None = None,
         shadow: bool = False,
     ) -> Detection:
@@ -165,7 +177,7 @@ class DetectionSet:
                 topic=origin.topic,
                 time_ms=event.time_ms,
                 retrospective=retrospective,
-                indicator_type=indicator_type,
+                indicator_type=indicator.type if indicator is not None else "",
             )
         )
         return Detection.model_validate(
@@ -192,6 +204,7 @@ class DetectionSet:
                 "entities": who,
                 "finding": finding,
                 "retrospective": retrospective,
+                "indicator": indicator,
                 "activity": key_of(activity, event),
                 "provider": activity.provider if activity is not None else 0,
                 "stage": "shadow" if shadow else "production",

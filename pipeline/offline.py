@@ -193,7 +193,7 @@ def processes(files: Sequence[str]) -> int:
 
 def row(detection: Detection, file: str) -> dict[str, Any]:
     """A detection as `qorgan detect` prints it; `line` counts from 1, `time` is ISO 8601 in UTC."""
-    return {
+    told = {
         f"{detection.kind}_id": detection.subject,
         "title": detection.title,
         "level": detection.level,
@@ -207,6 +207,7 @@ def row(detection: Detection, file: str) -> dict[str, Any]:
         "item": detection.finding.item if detection.finding else "",
         "matched": detection.matched,
     }
+    return told if detection.indicator is None else told | {"indicator": detection.indicator.model_dump()}
 
 
 def iso(time_ms: int) -> str:

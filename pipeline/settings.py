@@ -24,6 +24,7 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from detectors.ioc.lookback import parse_days
 from schemas.errors import RefusedError
 
 MIB = 1 << 20
@@ -128,6 +129,11 @@ class Settings(BaseSettings):
         default=(), description="the bank's own warning lists: a value a line, or MISP's JSON"
     )
     feeds: Path | None = Field(default=None, description="file of the feeds of indicators that are polled (YAML)")
+    lookback: Annotated[dict[str, int], NoDecode] = Field(
+        default_factory=dict,
+        description="days before its first sighting that a hunt still finds an indicator, by type, e.g. "
+        "`domain=365 ipv4=60`; 0: everything. Else 30 for addresses, all for digests, 180 for most",
+    )
     correlation_entries: int = Field(
         default=500_000, ge=1_000, description="contributions that one correlation holds of one partition"
     )
@@ -196,6 +202,12 @@ class Settings(BaseSettings):
                 return tuple(orjson.loads(value))
             return tuple(part.strip() for part in value.split(",") if part.strip())
         return value
+
+    @field_validator("lookback", mode="before")
+    @classmethod
+    def _days(cls, value: Any) -> Any:
+        said = " ".join(f"{kind}={days}" for kind, days in value.items()) if isinstance(value, dict) else value
+        return parse_days(said) if isinstance(said, str) else value
 
     @model_validator(mode="after")
     def _consistent(self) -> Settings:

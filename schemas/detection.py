@@ -23,6 +23,21 @@ class FindingRef(BaseModel):
     event_list: str = Field(description="revision of the event list that attributed it")
 
 
+class IndicatorFacts(BaseModel):
+    """What an indicator's detection says of the indicator: of several sources' the strongest, and all sources."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    type: str = Field(description="the indicator's type: what was matched may be below it, or inside it")
+    value: str
+    sources: tuple[str, ...] = Field(description="all that name this value and whose indicator counted")
+    confidence: int = Field(ge=0, le=100, description="the highest of theirs, weakened beyond a hunt's look-back")
+    tlp: str = Field(default="amber+strict", description="the strictest of theirs: how far it may be passed on")
+    authority: Literal["", "regulator", "sectoral"] = ""
+    phases: tuple[str, ...] = Field(default=(), description="kill-chain phases, chain:phase")
+    rule: str = Field(default="valid", description="by which rule it counted: valid, seen, look-back:30d, beyond:30d")
+
+
 class Detection(BaseModel):
     """One (record, rule or indicator) pair. Its id holds no revision: the first revision that found it stands.
 
@@ -61,6 +76,7 @@ class Detection(BaseModel):
     entities: tuple[str, ...] = Field(default=(), description="resolved entities, type:value")
     finding: FindingRef | None = None
     retrospective: bool = False
+    indicator: IndicatorFacts | None = Field(default=None, description="of an indicator's detection")
     activity: str = Field(default="", description="key of what happened, where several providers of a host tell it")
     provider: int = Field(default=0, ge=0, description="which of them told it; 0 is the fullest")
     stage: Literal["shadow", "production"] = Field(default="production", description="shadow: stored, pages nobody")
@@ -97,4 +113,4 @@ def finding_id(item: str, entity: str, window_start: int) -> str:
     return long_hash("finding", item, entity, window_start)
 
 
-__all__ = ["Detection", "FindingRef", "Millis", "correlation_id", "detection_id", "finding_id"]
+__all__ = ["Detection", "FindingRef", "IndicatorFacts", "Millis", "correlation_id", "detection_id", "finding_id"]

@@ -85,7 +85,13 @@ def certificate(text: str) -> Observable | None:
 
 def file_path(text: str) -> Observable | None:
     r"""A whole path, lower case. Windows' stand with `\`, without quotes, `\??\` and doubled separators."""
-    text = text.strip(_EDGES).lower() if len(text) <= MAX_PATH else ""
+    return _file_path(text) if len(text) <= MAX_PATH else None
+
+
+# The same programs, keys and accounts come all day: to look one up takes a tenth of making its form.
+@lru_cache(maxsize=8_192)
+def _file_path(text: str) -> Observable | None:
+    text = text.strip(_EDGES).lower()
     if text.startswith(_DEVICES):
         text = text[4:]
     if _DRIVE.match(text):
@@ -144,8 +150,7 @@ _SID = re.compile(r"s-1-5-21-[0-9-]{1,60}(_classes)?\Z|s-1-12-1-[0-9-]{1,60}(_cl
 _CONTROL_SET = re.compile(r"\Ahklm\\system\\controlset\d{3}(?=\\|\Z)")
 
 
-@lru_cache(maxsize=8_192)
-def _registry(text: str) -> str:
+def _from_hive(text: str) -> str:
     whole = text.removeprefix("computer\\")
     inside = whole.removeprefix("registry\\")
     hive, _, rest = inside.partition("\\")
@@ -169,10 +174,15 @@ def registry_key(text: str) -> Observable | None:
     A person's hive (`HKU\<sid>`, `HKU\<sid>_Classes`) is HKCU, since that is what indicators can know of it; HKCR is
     the machine's classes and `ControlSet001` the current one, as Sysmon and the Security log write the same key.
     """
-    text = text.strip(_EDGES + "\\").lower() if len(text) <= MAX_PATH else ""
+    return _registry_key(text) if len(text) <= MAX_PATH else None
+
+
+@lru_cache(maxsize=8_192)
+def _registry_key(text: str) -> Observable | None:
+    text = text.strip(_EDGES + "\\").lower()
     if not text or _CONTROL.search(text):
         return None
-    known = _registry(_SLASHES.sub(r"\\", text) if "\\\\" in text else text)
+    known = _from_hive(_SLASHES.sub(r"\\", text) if "\\\\" in text else text)
     return Observable("registry_key", known) if 0 < len(known) <= MAX_PATH else None
 
 

@@ -22,6 +22,8 @@ MAX_EMAIL = 320
 
 _LABELS = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?:\.[a-z0-9_-]{1,63})+\Z")
 _LOCAL = re.compile(r"[\w.!#$%&*+/=?^'`{|}~-]{1,64}\Z")
+#: A URL that is in its normal form, if its host is: most are, and to take one apart costs four times as much.
+_PLAIN_URL = re.compile(r"(?:https?|ftp)://([a-z0-9_.-]{3,253})/[!-~]*(?<!\?)\Z")
 _DEFAULT_PORTS: Final = {"http": 80, "https": 443, "ftp": 21}
 _MAPPED: Final = b"\0\0\0\0\0\0\0\0\0\0\xff\xff"
 
@@ -91,6 +93,14 @@ def url(text: str) -> Observable | None:
     text = text.partition("#")[0].strip()
     if len(text) > MAX_URL:
         return None
+    plain = _PLAIN_URL.match(text)
+    if plain is not None and (known := domain(plain[1])) is not None and known.value == plain[1]:
+        return Observable("url", text)
+    return _split(text)
+
+
+def _split(text: str) -> Observable | None:
+    """A URL of any form, taken apart."""
     try:
         parts = urlsplit(text)
         host, port = parts.hostname, parts.port

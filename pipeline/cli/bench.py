@@ -21,6 +21,7 @@ class Bench(StrEnum):
     pipeline = "pipeline"
     latency = "latency"
     parsers = "parsers"
+    indicators = "indicators"
     detect = "detect"
     correlate = "correlate"
     store = "store"

@@ -1,8 +1,8 @@
 """`qorgan hunt`: were these indicators ever seen? The stream's own parser, matcher and ids, over what is stored.
 
-`observables` names the blocks, the events in them are parsed again, the same index decides (without `valid_from`: what
-is known to be bad today was bad before it was known), and detections go to `detections` marked retrospective. Their
-ids are the stream's, so what was found already is found again without a second finding.
+`observables` names the blocks, the events in them are parsed again, the same index decides (by a look-back, since feeds
+set `valid_from` to publication: detectors/ioc/lookback.py), and detections go to `detections` marked retrospective.
+Their ids are the stream's, so what was found already is found again without a second finding.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
+from detectors.ioc.lookback import LookBack
 from detectors.ioc.match import IndicatorIndex
 from detectors.sigma.engine import Engine
 from detectors.triage.attribution import Attribution
@@ -93,7 +94,8 @@ def hunt(
     at = datetime.fromtimestamp(time.time() if now is None else now, UTC)
     index = load_indicators(files).index
     decide = DetectionSet(Engine(()), index, Attribution(load_event_list(settings.event_list)))
-    search = Search(Past(clients(settings), settings.database), Reader(settings), decide)
+    look_back = LookBack(settings.lookback)
+    search = Search(Past(clients(settings), settings.database), Reader(settings), decide, look_back)
     first = (at - timedelta(seconds=since)).date()
     summary = asyncio.run(_hunt(settings, search, first, at.date(), progress))
     summary.seconds = time.monotonic() - started
@@ -115,8 +117,8 @@ async def _hunt(
 class Search:
     """One hunt over one store. Questions to the store run in a thread, one at a time."""
 
-    def __init__(self, past: Past, reader: Reader, decide: DetectionSet) -> None:
-        self._past, self._reader, self._decide = past, reader, decide
+    def __init__(self, past: Past, reader: Reader, decide: DetectionSet, look_back: LookBack) -> None:
+        self._past, self._reader, self._decide, self._look_back = past, reader, decide, look_back
 
     async def run(
         self,
@@ -163,11 +165,10 @@ class Search:
             self._decide.of_indicator(
                 Origin(batch.log, batch.topic, batch.partition, reading.events[match.index].offset),
                 reading.events[match.index],
-                match.indicator,
-                match.observable,
+                match,
                 retrospective=True,
             )
-            for match in self._decide.indicators.match_any_time(reading.events)
+            for match in self._decide.indicators.match(reading.events, self._look_back)
         ]
 
 
@@ -175,7 +176,7 @@ def chunks(index: IndicatorIndex) -> Iterator[list[Observable]]:
     """The index's values, each once, type by type, as many at a time as one question takes."""
     chunk: list[Observable] = []
     held = 0
-    for value in sorted({Observable(one.type, one.value) for one in index}):
+    for value in sorted(index.observables()):
         size = len(value.value.encode()) + 4  # quotes, comma, blank
         if chunk and held + size > CHUNK_BYTES:
             yield chunk

@@ -24,6 +24,13 @@ _SUFFIXES: Final = (
     "arrayMap(i -> arrayStringConcat(arraySlice(splitByChar('.', value), i), '.'), "
     "range(1, length(splitByChar('.', value)) + 1))"
 )
+#: The network of each of some lengths that an address lies in, as we write it: 10.1.2.3 → 10.0.0.0/8, 10.1.0.0/16.
+_AROUND: Final = (
+    "arrayMap(n -> concat(toString(tupleElement(IPv{family}CIDRToRange(toIPv{family}OrDefault(value), n), 1)), "
+    "'/', toString(n)), {lengths})"
+)
+_LAST_PART: Final = "extract(value, '[^/\\\\\\\\]*$')"
+_BITS: Final = {"4": 32, "6": 128}
 
 
 class Asks(Protocol):
@@ -88,7 +95,7 @@ class Past:
         return [row[0] for row in self._asks.rows(sql, {"since": since})]
 
     def blocks(self, day: date, values: Sequence[Observable]) -> list[Block]:
-        """The blocks of a day that hold one of these values, or a name below one of them.
+        """The blocks of a day that hold one of these values: also a name below, an address inside, a path that ends so.
 
         At most CHUNK_BYTES of values. Domains cost 1 µs a row of the day's, since their parents are looked up too.
         """
@@ -146,15 +153,30 @@ class Past:
 
 
 def _where(values: Sequence[Observable]) -> tuple[str, dict[str, Any]]:
-    """The condition for these values, and what is bound in it."""
+    """The condition for these values, and what is bound in it. The values' kinds are ours, each value is bound."""
     by_type: dict[str, list[str]] = {}
     for kind, value in values:
         by_type.setdefault(kind, []).append(value)
     parts: list[str] = []
     parameters: dict[str, Any] = {}
     for number, (kind, some) in enumerate(sorted(by_type.items())):
-        name = f"values{number}"
-        parameters[name], parameters[f"type{number}"] = some, kind
-        inside = f"arrayExists(name -> name IN %({name})s, {_SUFFIXES})" if kind == "domain" else f"value IN %({name})s"
-        parts.append(f"(type = %(type{number})s AND {inside})")
+        name = f"%(values{number})s"
+        parameters[f"values{number}"], parameters[f"type{number}"] = some, kind
+        if kind == "cidr":
+            parts += _inside(some, name)
+            del parameters[f"type{number}"]
+            continue
+        held = f"arrayExists(name -> name IN {name}, {_SUFFIXES})" if kind == "domain" else f"value IN {name}"
+        parts.append(f"(type = %(type{number})s AND {held})")
+        if kind == "file_name":
+            parts.append(f"(type = 'file_path' AND {_LAST_PART} IN {name})")
     return " OR ".join(parts), parameters
+
+
+def _inside(networks: Sequence[str], name: str) -> Iterator[str]:
+    """Addresses in one of the networks: for each length of prefix that these have, a look-up."""
+    for family, bits in _BITS.items():
+        lengths = {int(one.rpartition("/")[2]) for one in networks if (":" in one) == (bits == 128)}
+        if lengths:
+            around = _AROUND.format(family=family, lengths=sorted(lengths))
+            yield f"(type = 'ipv{family}' AND arrayExists(network -> network IN {name}, {around}))"

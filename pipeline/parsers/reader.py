@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo
 
 import orjson
 
-from detectors.ioc import host_forms, money_forms, network_forms, observables
+from detectors.ioc import free_text, host_forms, money_forms, network_forms, observables
 from detectors.ioc.observables import extract
 from detectors.sigma.pipelines import MAX_BYTES as MAX_PIPELINE
 from detectors.sigma.pipelines import ours
@@ -240,6 +240,6 @@ def _dead(record: Record, reason: str) -> DeadLetter:
 
 def _code() -> str:
     """A hash of the sources that shape rows: nobody has to remember to raise a number."""
-    forms = (observables, host_forms, money_forms, network_forms)
+    forms = (observables, free_text, host_forms, money_forms, network_forms)
     here = [*(Path(str(module.__file__)) for module in forms), *sorted(Path(__file__).parent.glob("*.py"))]
     return hashlib.blake2b(b"\0".join(path.read_bytes() for path in here), digest_size=8).hexdigest()

@@ -6,7 +6,7 @@ import asyncio
 import hashlib
 import time
 from collections.abc import Iterator, Sequence
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,9 @@ import orjson
 import pytest
 from aiokafka import AIOKafkaConsumer
 
+from detectors.ioc.lookback import LookBack
 from detectors.ioc.match import IndicatorIndex
+from detectors.ioc.observables import take_path
 from detectors.sigma.engine import Engine
 from detectors.triage.attribution import Attribution
 from pipeline import topics
@@ -25,11 +27,11 @@ from pipeline.event_list import load_event_list
 from pipeline.hunts.hunt import HuntProgress, HuntSummary, Search, chunks, clients, hunt
 from pipeline.hunts.past import Past
 from pipeline.indicators import load_indicators
-from pipeline.parsers import Reader
+from pipeline.parsers import Reader, Reading
 from pipeline.settings import Settings
 from pipeline.storing import open_store
 from schemas.detection import Detection
-from schemas.event import RecordBatch
+from schemas.event import RecordBatch, Source
 from schemas.identity import Origin
 from sinks.clickhouse.ledger import Chain, Claim
 from sinks.clickhouse.rows import EventColumns
@@ -56,12 +58,24 @@ class FakeDelivery:
         self.sent += [Detection.from_bytes(record.value) for record in records]
 
 
+class WideReader(Reader):
+    """Also takes the paths of programs, whatever the formats' tables name."""
+
+    def read(self, batch: RecordBatch) -> Reading:
+        reading = super().read(batch)
+        for event in reading.events:
+            found = set(event.observables)
+            take_path(event.process, found)
+            event.observables = tuple(sorted(found))
+        return reading
+
+
 class StoredBank:
     """A store of its own database, filled as a storer fills it."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self.reader = Reader(settings)
+        self.reader = WideReader(settings)
         self.batches: list[RecordBatch] = []
         self._store = open_store(settings)
         self._store.check()
@@ -88,7 +102,7 @@ class StoredBank:
     ) -> tuple[HuntSummary, list[Detection]]:
         delivery = FakeDelivery()
         past = Past(clients(self.settings), self.settings.database)
-        search = Search(past, self.reader, self.decide(indicators))
+        search = Search(past, self.reader, self.decide(indicators), LookBack())
         return await search.run(delivery, since, TODAY, progress), delivery.sent
 
 
@@ -122,9 +136,14 @@ def connection(source: str, target: str) -> bytes:
     return orjson.dumps(head | {"src_ip": source, "dest_ip": target})
 
 
-def image(host: str, digest: str) -> bytes:
+def image(host: str, digest: str, imports: str = "0" * 32) -> bytes:
     fields = {"EventID": 1, "Channel": "Microsoft-Windows-Sysmon/Operational", "Hostname": host}
-    return orjson.dumps(fields | {"Hashes": f"MD5={digest.upper()},IMPHASH={'0' * 32}"})
+    return orjson.dumps(fields | {"Hashes": f"MD5={digest.upper()},IMPHASH={imports}"})
+
+
+def started(host: str, path: str) -> bytes:
+    fields = {"EventID": 1, "Channel": "Microsoft-Windows-Sysmon/Operational", "Hostname": host, "Image": path}
+    return orjson.dumps(fields)
 
 
 def quiet(count: int) -> list[bytes]:
@@ -137,10 +156,10 @@ async def test_a_hunt_gives_the_streams_ids_and_marks_them_retrospective(bank: S
     summary, found = await bank.hunt(wanted)
     decide = bank.decide(wanted)
     expected = {
-        decide.of_indicator(_origin(batch, event.offset), event, match.indicator, match.observable).id
+        decide.of_indicator(_origin(batch, event.offset), event, match).id
         for batch in bank.batches
         for events in [bank.reader.read(batch).events]
-        for match in decide.indicators.match_any_time(events)
+        for match in decide.indicators.match(events, LookBack())
         for event in [events[match.index]]
     }
     assert len(expected) == 3
@@ -205,6 +224,84 @@ async def test_a_record_comes_back_from_the_store_byte_by_byte(bank: StoredBank,
     assert (found[0].time, found[0].kafka_time) == (event.time_ms, event.kafka_ms)
 
 
+EVERY_TYPE = """type,value,id
+cidr,203.0.113.0/27,wide
+cidr,203.0.113.4/30,narrow
+cidr,198.51.100.0/24,elsewhere
+cidr,2001:db8:40::/44,six
+cidr,2001:db8:80::/41,six elsewhere
+domain,evil.example,domain
+ipv6,2001:db8:41::7,address
+file_name,evil.exe,name
+file_path,C:\\Users\\Public\\evil.exe,path
+file_name,notevil,elsewhere too
+imphash,abababababababababababababababab,imports
+"""
+
+
+async def test_every_type_is_found_in_the_past_as_on_the_stream(bank: StoredBank, tmp_path: Path) -> None:
+    file = tmp_path / "wide.csv"
+    file.write_text(EVERY_TYPE)
+    bank.store(
+        connection("10.0.0.5", "203.0.113.31"),
+        connection("10.0.0.5", "203.0.113.32"),
+        connection("10.0.0.5", "203.0.113.5"),
+        connection("2001:db8:4f::1", "2001:db8:41::7"),
+        connection("2001:db8:50::1", "::ffff:203.0.113.1"),
+        started("ws-001", "c:\\users\\public\\EVIL.exe"),
+        started("ws-002", "/opt/evil.exe"),
+        started("ws-003", "C:\\opt\\notevil.exe"),
+        image("ws-004", "11" * 16, "ab" * 16),
+        dns("ws-005", "a.b.evil.example"),
+        first=0,
+    )
+    batch = bank.batches[0]
+    live = bank.decide(file).detect(batch.log, batch.topic, 0, bank.reader.read(batch).events)
+    summary, hunted = await bank.hunt(file)
+    assert sorted((one.offset, one.subject) for one in live) == [
+        (0, "wide"), (2, "narrow"), (2, "wide"), (3, "address"), (3, "six"), (4, "wide"), (5, "name"), (5, "path"),
+        (6, "name"), (8, "imports"), (9, "domain"),
+    ]  # fmt: skip
+    assert sorted(hunted, key=_id) == sorted((one.model_copy(update=_marked(one)) for one in live), key=_id)
+    assert summary.detections == len(live)
+
+
+def _id(detection: Detection) -> str:
+    return detection.id
+
+
+def _marked(one: Detection) -> dict[str, Any]:
+    """How a detection in the past differs: its mark, and the item of the event list that claims it."""
+    decide = Attribution(load_event_list(None))
+    assert one.indicator is not None
+    finding = decide.attribute(
+        kind="indicator", subject=one.subject, tags=one.tags, level=one.level, retrospective=True,
+        source=Source(one.product, one.category, one.service), entities=one.entities, topic=one.topic,
+        time_ms=one.time, indicator_type=one.indicator.type,
+    )  # fmt: skip
+    return {"retrospective": True, "finding": finding}
+
+
+async def test_a_verdict_names_its_rule_and_is_weaker_beyond_the_look_back(bank: StoredBank, tmp_path: Path) -> None:
+    at = datetime.fromtimestamp(NOW_MS / 1000, UTC)
+    soon, later = ((at + timedelta(days=days)).date().isoformat() for days in (20, 40))
+    file = tmp_path / "new.csv"
+    file.write_text(
+        f"type,value,id,confidence,valid_from,valid_until\nip,203.0.113.1,near,80,{soon},\nip,203.0.113.2,far,80,{later},\n"
+        f"md5,{'ab' * 16},digest,80,{later},\nip,203.0.113.3,over,80,,{(at - timedelta(days=1)).date()}\n"
+        "ip,203.0.113.4,known,80,,\n"
+    )
+    bank.store(*(connection("10.0.0.5", f"203.0.113.{n}") for n in range(1, 5)), image("ws-1", "ab" * 16), first=0)
+    _, found = await bank.hunt(file)
+    told = {one.subject: (one.indicator.rule, one.indicator.confidence) for one in found if one.indicator is not None}
+    assert told == {
+        "near": ("look-back:30d", 80),
+        "far": ("beyond:30d", 40),
+        "digest": ("look-back:all", 80),
+        "known": ("valid", 80),
+    }
+
+
 def _origin(batch: RecordBatch, offset: int) -> Origin:
     return Origin(batch.log, batch.topic, batch.partition, offset)
 
@@ -231,8 +328,8 @@ def test_the_whole_hunt_delivers_to_the_topic(bank: StoredBank, wanted: Path, em
     batch = bank.batches[0]
     decide = bank.decide(wanted)
     event = bank.reader.read(batch).events[0]
-    (match,) = decide.indicators.match_any_time([event])
-    expected = decide.of_indicator(_origin(batch, 0), event, match.indicator, match.observable, retrospective=True)
+    (match,) = decide.indicators.match([event], LookBack())
+    expected = decide.of_indicator(_origin(batch, 0), event, match, retrospective=True)
     assert expected in delivered
 
 

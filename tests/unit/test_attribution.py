@@ -79,6 +79,11 @@ def test_the_first_item_in_the_lists_order_has_it() -> None:
         (Claim(indicators=("any",)), {"kind": "indicator"}, True),
         (Claim(indicators=("domain",)), {"kind": "indicator", "indicator_type": "domain"}, True),
         (Claim(indicators=("domain",)), {"kind": "indicator", "indicator_type": "ipv4"}, False),
+        *(
+            (Claim(indicators=(kind,)), {"kind": "indicator", "indicator_type": other}, kind == other)
+            for kind in ("cidr", "card_bin", "registry_key")
+            for other in ("cidr", "card_bin", "registry_key")
+        ),
         (Claim(indicators=("any",), retrospective=True), {"kind": "indicator"}, False),
         (Claim(indicators=("any",), retrospective=True), {"kind": "indicator", "retrospective": True}, True),
         (Claim(rules=("r1",)), {"kind": "indicator"}, False),

@@ -8,11 +8,11 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from detectors.ioc import observables
-from detectors.ioc.indicators import ALIASES, normal, refang
+from detectors.ioc import network_forms, observables
+from detectors.ioc.indicators import ALIASES, normal, refang, sealed
 from enrichers.identity import user_entity
 from schemas.event import Observable
-from schemas.indicator import TYPES
+from schemas.indicator import TYPES, Indicator
 
 JA4 = "t13d1516h2_8daaf6152771_b186095e22b6"
 FUZZY = "96:s4Ud1Lj96tHHlZDrwciQmA+4uy1I0G4HYuL8N3TzS8QsO/wqWXLcMSx:sF1LjEtHHlZDrJzrhuyZvHYm8tKp"
@@ -145,6 +145,18 @@ def test_normalising_twice_changes_nothing(kind: str, text: str) -> None:
     assert normal(once.type, once.value) == once
 
 
+@given(st.from_regex(r"(https?|ftp|HTTP)://[a-zA-Z0-9._-]{1,12}(:80|:81)?(/[ -~é]{0,12})?", fullmatch=True))
+@example("http://evil.example/?")
+@example("http://evil.example/a?b")
+@example("http://10.0.0.1/a")
+@example("http://evil.example./a")
+@example("http://evil.example/a??")
+@example("http://evil.example//")
+@example("http://evil.example/\\")
+def test_a_url_that_is_plain_is_told_as_if_it_were_taken_apart(text: str) -> None:
+    assert network_forms.url(text) == network_forms._split(text.partition("#")[0].strip())
+
+
 @pytest.mark.parametrize(
     ("fanged", "plain"),
     [
@@ -201,3 +213,24 @@ def test_takers_take_what_they_are_named_for(name: str, text: str, found: list[t
 def test_no_taker_raises_and_all_give_normal_forms(name: str, text: str) -> None:
     for one in taken(name.removeprefix("take_"), text):
         assert normal(*one) == one
+
+
+WHOLE = Indicator("i", "md5", "aa", "t", also=(Observable("ipv4", "10.0.0.1"),), tags=("x",))
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        *(WHOLE._replace(**{name: "other"}) for name in ("id", "type", "value", "title", "level")),
+        *(WHOLE._replace(**{name: "other"}) for name in ("source", "tlp", "authority")),
+        *(WHOLE._replace(**{name: 7}) for name in ("confidence", "valid_from", "valid_until", "first_seen")),
+        *(WHOLE._replace(**{name: ("y",)}) for name in ("tags", "phases")),
+        WHOLE._replace(also=()),
+        WHOLE._replace(also=(Observable("ipv4", "10.0.0.2"),)),
+        WHOLE._replace(title="\ud800"),
+    ],
+)  # fmt: skip
+def test_a_revision_changes_with_all_content(other: Indicator) -> None:
+    assert len(sealed(WHOLE).revision) == 16
+    assert sealed(other).revision != sealed(WHOLE).revision
+    assert sealed(other._replace(revision="before")) == sealed(other)

@@ -116,3 +116,14 @@ def test_urls_inside_a_command_line_and_their_hosts_are_taken() -> None:
 def test_one_record_yields_a_bounded_number() -> None:
     line = " ".join(f"http://h{n}.example/" for n in range(1000))
     assert len(event({"EventID": 1, "Channel": "x", "CommandLine": line}).observables) == MAX_OBSERVABLES
+
+
+def test_a_flood_of_one_type_hides_no_other() -> None:
+    line = " ".join(f"http://h{n}.example/" for n in range(1000))
+    hashes = f"MD5={'a1' * 16},SHA256={'a1' * 32},IMPHASH={'a1' * 16}"
+    found = event(
+        {"EventID": 1, "Channel": "x", "CommandLine": line, "Hashes": hashes, "SourceIp": "10.0.0.9"}
+    ).observables
+    assert len(found) == MAX_OBSERVABLES
+    assert {one.type for one in found} == {"domain", "imphash", "ipv4", "md5", "sha256", "url"}
+    assert list(found) == sorted(set(found))

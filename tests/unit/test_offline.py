@@ -108,3 +108,29 @@ def test_files_are_worth_the_processes_that_their_records_are(
     with (tmp_path / name).open("wb") as file:
         file.truncate(size << 20)
     assert offline.processes([str(tmp_path / name)]) == want
+
+
+def test_an_indicators_line_tells_whose_it_is_and_why_it_counts() -> None:
+    known = Indicator(
+        "i-1", "cidr", "203.0.113.0/24", "Exit nodes", "medium", 70, source="feed", phases=("c:delivery",)
+    )
+    (row,) = judge_of((), [known])("a.jsonl", lines([needle(7)]), 0).detections
+    assert {name: row[name] for name in ("indicator_id", "title", "level", "file", "line", "time")} == {
+        "indicator_id": "i-1",
+        "title": "Exit nodes",
+        "level": "medium",
+        "file": "a.jsonl",
+        "line": 1,
+        "time": "2020-09-20T13:19:31.000Z",
+    }
+    assert row["matched"] == {"ipv4": "203.0.113.9"}
+    assert row["indicator"] == {
+        "type": "cidr",
+        "value": "203.0.113.0/24",
+        "sources": ("feed",),
+        "confidence": 70,
+        "tlp": "amber+strict",
+        "authority": "",
+        "phases": ("c:delivery",),
+        "rule": "valid",
+    }
