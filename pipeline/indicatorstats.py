@@ -13,14 +13,19 @@ By = Literal["indicator", "source", "type"]
 Row = dict[str, Any]
 COLUMNS: Final = ("precision", "verdicts", "proposal", "matches", "last_match", "indicators", "source", "types", "id")
 
+#: A detection names the strongest indicator, and all sources that named the value: each of these has matched.
 _MATCHED: Final = """
-    SELECT i.source AS source, i.id AS id, i.types AS types, i.title AS title, i.state AS state,
-           ifNull(d.matches, 0) AS matches, d.last AS last_match
-    FROM (SELECT source, id, types, title, state FROM indicators_last) AS i
+    SELECT source, id, any(types) AS types, any(title) AS title, sum(matches) AS matches, max(last) AS last_match
+    FROM (SELECT source, id, types, title, arrayJoin(values) AS value FROM indicators_last) AS i
     LEFT JOIN (
-        SELECT subject, count() AS matches, toUnixTimestamp64Milli(max(time)) AS last
-        FROM detections_first WHERE kind = 'indicator' GROUP BY subject
-    ) AS d ON i.id = d.subject
+        SELECT arrayJoin(sources) AS source, value, count() AS matches, toUnixTimestamp64Milli(max(time)) AS last
+        FROM (
+            SELECT time, JSONExtractString(json, 'indicator', 'value') AS value,
+                   JSONExtract(json, 'indicator', 'sources', 'Array(String)') AS sources
+            FROM detections_first WHERE kind = 'indicator'
+        ) GROUP BY source, value
+    ) AS d USING (source, value)
+    GROUP BY source, id
 """
 
 

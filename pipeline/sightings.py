@@ -13,14 +13,12 @@ from uuid import UUID, uuid5
 
 from pipeline.querying import ask
 from pipeline.settings import Settings
+from schemas.tlp import may_leave
 
-#: Traffic light colours that may leave the bank: AMBER+STRICT is for it alone, RED for those who were told.
-LEAVES: Final = ("clear", "green", "amber")
 #: TLP 2.0's marking definitions for STIX 2.1, as OASIS and FIRST publish them.
 MARKINGS: Final = {
     "clear": "marking-definition--94868c89-83c2-464b-929b-a1a8aa3c8487",
     "green": "marking-definition--bab4a63c-aed9-4cf5-a766-dfca5abac2bb",
-    "amber": "marking-definition--55d920b0-5e8b-4f79-9ee9-91f868d9b421",
 }
 #: Names made from this are the same each time: a sighting told twice is told once.
 _SPACE: Final = UUID("6c8f7c3a-7d0f-5a52-9d5e-6f1d2a3b4c5d")
@@ -39,18 +37,22 @@ _STIX: Final = {
     "file_name": "file:name",
 }
 _SEEN: Final = """
-    SELECT i.source AS source, i.id AS id, i.types AS types, i.values AS values, i.title AS title, i.tlp AS tlp,
-           d.count AS count, d.first AS first, d.last AS last, d.matched AS matched
-    FROM (SELECT source, id, types, values, title, tlp FROM indicators_last) AS i
+    SELECT source, id, groupArray((kind, value)) AS pairs, any(title) AS title, any(tlp) AS tlp,
+           sum(times) AS times, min(first) AS first, max(last) AS last
+    FROM (
+        SELECT source, id, title, tlp, arrayJoin(arrayZip(types, values)) AS pair, pair.1 AS kind, pair.2 AS value
+        FROM indicators_last WHERE {source:String} IN ('', source)
+    ) AS i
     INNER JOIN (
-        SELECT subject, count() AS count, toUnixTimestamp64Milli(min(time)) AS first,
-               toUnixTimestamp64Milli(max(time)) AS last,
-               groupUniqArray(1000)(arrayJoin(JSONExtractKeysAndValues(json, 'matched', 'String')).2) AS matched
-        FROM detections_first WHERE kind = 'indicator' AND time >= fromUnixTimestamp64Milli({since:Int64})
-        GROUP BY subject
-    ) AS d ON i.id = d.subject
-    WHERE {source:String} IN ('', i.source)
-    ORDER BY source, id
+        SELECT arrayJoin(sources) AS source, value, count() AS times, toUnixTimestamp64Milli(min(time)) AS first,
+               toUnixTimestamp64Milli(max(time)) AS last
+        FROM (
+            SELECT time, JSONExtractString(json, 'indicator', 'value') AS value,
+                   JSONExtract(json, 'indicator', 'sources', 'Array(String)') AS sources
+            FROM detections_first WHERE kind = 'indicator' AND time >= fromUnixTimestamp64Milli({since:Int64})
+        ) GROUP BY source, value
+    ) AS d USING (source, value)
+    GROUP BY source, id ORDER BY source, id
 """
 
 
@@ -78,7 +80,7 @@ def seen(settings: Settings, source: str, since_ms: int) -> tuple[list[Sighting]
 def leaving(some: Iterable[Sighting]) -> tuple[list[Sighting], int]:
     """Those whose colour may leave, and how many may not."""
     all_of_them = list(some)
-    told = [one for one in all_of_them if one.tlp in LEAVES]
+    told = [one for one in all_of_them if may_leave(one.tlp, "export")]
     return told, len(all_of_them) - len(told)
 
 
@@ -106,11 +108,9 @@ def misp(sightings: Iterable[Sighting], organisation: str) -> Iterator[dict[str,
 
 
 def _of_row(row: dict[str, Any]) -> Sighting:
-    pairs = list(zip(row["types"], row["values"], strict=True))
-    matched = row["matched"]
-    found = [pair for pair in pairs if any(each == pair[1] or each.endswith(f".{pair[1]}") for each in matched)]
-    told = (row[name] for name in ("title", "tlp", "count", "first", "last"))
-    return Sighting(row["source"], row["id"], found or pairs, *told)
+    pairs = [(kind, value) for kind, value in row["pairs"]]
+    told = (row[name] for name in ("title", "tlp", "times", "first", "last"))
+    return Sighting(row["source"], row["id"], pairs, *told)
 
 
 def _sighting(one: Sighting, ref: str) -> dict[str, Any]:

@@ -88,16 +88,16 @@ class Meanwhile:
             self._marks.append((now, judged))
         elif len(self._marks) == 2 and loaded > self._had:
             self._marks.append((now, judged))
-        elif loaded >= self._had + self._count:
-            self.figures = self._told(now, judged)
+        elif len(self._marks) == 3 and (loaded >= self._had + self._count or judged >= self._events):
+            self.figures = self._told(now, judged, loaded - self._had)
 
-    def _told(self, now: float, judged: float) -> dict[str, Any]:
+    def _told(self, now: float, judged: float, came: float) -> dict[str, Any]:
         (began, none), (written, third), (first, _) = self._marks
         before, during = (third - none) / (written - began), (judged - third) / (now - written)
         return {
-            "indicators": self._count,
+            "came_into_force": round(came),
             "first_after_s": round(first - written, 1),
-            "all_after_s": round(now - written, 1),
+            "last_after_s": round(now - written, 1),
             "events_per_s_before": round(before),
             "events_per_s_during": round(during),
             "ratio": round(during / before, 3),

@@ -196,7 +196,7 @@ def sightings(
     organisation: Annotated[str, typer.Option(help="misp: who has seen them")] = "",
 ) -> None:
     """Write what was seen of indicators, for whom gave them: a STIX 2.1 bundle, or a line for MISP's /sightings/add
-    each. TLP:AMBER+STRICT and RED never leave. Exit code 1: nothing was seen that may be told.
+    each. TLP:CLEAR and GREEN leave, stricter colours stay. Exit code 1: nothing was seen that may be told.
     """
     import time
 
@@ -208,7 +208,7 @@ def sightings(
     if found:
         show(telling.misp(found, organisation) if form is Format.misp else [telling.stix(found)], (), as_json=True)
     if kept:
-        note(f"{kept:,} seen indicators may not be told (TLP:AMBER+STRICT, TLP:RED).")
+        note(f"{kept:,} seen indicators may not be told: their colour is stricter than TLP:GREEN.")
     raise typer.Exit(Exit.OK if found else Exit.FOUND_NOTHING)
 
 

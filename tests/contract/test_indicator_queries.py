@@ -57,7 +57,7 @@ def rows(settings: Settings, embedded_store: Store, tmp_path_factory: pytest.Tem
     speaks = client(embedded_store)
     for name, table in columns.tables(claim).items():
         speaks.insert_arrow(f"{DATABASE}.{name}", table)
-    found = {"matched": {"domain": "www.1.example"}}
+    found = {"indicator": {"value": "1.example", "sources": ["soc", "other"]}}
     at = datetime.fromtimestamp(NOW / 1000, UTC)
     said: list[list[Any]] = [[f"d{n}", "indicator", "1", at, orjson.dumps(found).decode(), n] for n in range(3)]
     speaks.insert(
