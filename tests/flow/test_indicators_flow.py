@@ -125,15 +125,16 @@ def test_an_indicator_lives_from_its_publication_to_its_end_through_restarts(sce
         bank.say(Command(kind="revoke", source="soc", id="after"))
         assert bank.takes("after.example", set()) < QUICK_S
 
+        bank.say(about("marker", "marker.example"))
+        wait_for("another source to name the same value", in_force(ingest, 4), 10)
         (tmp_path / "feed" / "watched.csv").write_text("type,value,id\ndomain,new.example,new\n")
-        bank.say(about("again", "marker.example").model_copy(update={"id": "marker"}))
-        wait_for("the file's entry to be withdrawn and the new one in force", in_force(ingest, 4), 10)
-        assert bank.sees("new.example") == {"new"}
+        bank.takes("new.example", {"new"})
+        wait_for("the file's entry to be withdrawn", in_force(ingest, 4), 10)
 
-        curate.kill()
+        assert curate.terminate() == 0
         bank.say(about("late", "late.example"))
-    with running(scene) as (again, _):
-        wait_for("the catalogue to be in force", in_force(ingest, 5), 20)
+        again = scene.worker("curate")
+        wait_for("what waited to be in force", in_force(ingest, 5), 30)
         assert bank.sees("late.example") == {"late"}, "what came while nobody curated is taken in"
         assert again.total("qorgan_indicator_revisions_total") == 1, "nothing else is said again"
         assert ingest.alive
