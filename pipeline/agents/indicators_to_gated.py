@@ -21,14 +21,12 @@ import structlog
 from pydantic import ValidationError
 
 from detectors.ioc import life
-from detectors.ioc.indicators import normal
-from pipeline.agents.raw_to_detections import dead_letter
+from pipeline import submissions
 from pipeline.catalogue import Catalogue, Place, Row
-from pipeline.delivery import MAX_RECORD_BYTES, Delivery, Outgoing
+from pipeline.delivery import Delivery, Outgoing
 from pipeline.gated import TOPIC, GatedReader
 from pipeline.gatekeeping import NOTHING, Gatekeeper, Sight
-from schemas.dead_letter import DeadLetter
-from schemas.event import Observable, Record, RecordBatch
+from schemas.event import Observable, RecordBatch
 from schemas.indicator_record import (
     SETTLED_KEY,
     Command,
@@ -36,11 +34,8 @@ from schemas.indicator_record import (
     Gated,
     Pair,
     Poll,
-    Submission,
-    Value,
     record_key,
     settled,
-    submission,
 )
 
 if TYPE_CHECKING:
@@ -96,7 +91,7 @@ class IndicatorsToGated:
         await self.take_over()
         place = await asyncio.to_thread(self._catalogue.place, SUBMISSIONS)
         known = place.position if place is not None and place.log == batch.log else 0
-        said, letters = await asyncio.to_thread(self._read, batch, known)
+        said, letters = await asyncio.to_thread(submissions.read, batch, known, self._reserved)
         if letters:
             await self._delivery.send("dead-letters", letters)
         self._count(batch, len(letters))
@@ -297,34 +292,6 @@ class IndicatorsToGated:
         async with self._lock:
             await asyncio.to_thread(self._catalogue.put, [], places)
 
-    def _read(self, batch: RecordBatch, known: int) -> tuple[list[Submission], list[Outgoing]]:
-        """What a batch says from position `known` on, and as dead letters what it is not allowed or able to say."""
-        said: list[Submission] = []
-        letters: list[Outgoing] = []
-        for record in batch.records:
-            if record.offset < known:
-                continue
-            try:
-                said.append(self._checked(record))
-            except ValueError:  # pydantic's ValidationError is one
-                letter = DeadLetter(record.offset, record.timestamp, "shape", record.key, record.value)
-                letters.append(dead_letter(batch, letter))
-        return said, letters
-
-    def _checked(self, record: Record) -> Submission:
-        """A submission as it may be taken in. Raises ValueError."""
-        said = submission(record.value or b"")
-        if isinstance(said, Poll):
-            return said
-        if said.source in self._reserved and not (isinstance(said, Command) and said.kind != "revoke"):
-            raise ValueError("the name of one of our feeds")
-        if isinstance(said, Command) and said.kind != "revoke" and not (said.by and said.reason):
-            raise ValueError("nobody who says so, or no reason")
-        at = said.at or record.timestamp
-        if isinstance(said, Command):
-            return said.model_copy(update={"at": at})
-        return normalised(said).model_copy(update={"at": at, "authority": ""})
-
     def _count(self, batch: RecordBatch, bad: int) -> None:
         self._metrics["records_total"].labels(topic=batch.topic).inc(len(batch.records))
         self._metrics["record_bytes_total"].labels(topic=batch.topic).inc(batch.size)
@@ -332,19 +299,6 @@ class IndicatorsToGated:
         if bad:
             self._metrics["dead_letters_total"].labels(topic=batch.topic, reason="shape").inc(bad)
             log.error("records are no indicators and no commands", topic=batch.topic, records=bad)
-
-
-def normalised(said: Document) -> Document:
-    """The document with its values as observables are written. Raises ValueError: one bad value refuses it whole."""
-    values = []
-    for one in said.values:
-        kind, text = normal(one.type, one.value)
-        also = tuple((made.type, made.value) for made in (normal(*pair) for pair in one.also))
-        values.append(Value(type=kind, value=text, also=also))
-    made = said.model_copy(update={"values": tuple(dict.fromkeys(values))})
-    if len(made.to_bytes()) > MAX_RECORD_BYTES // 2:
-        raise ValueError("larger than a record may be")
-    return made
 
 
 def _pieces(some: Sequence[object]) -> Iterator[list]:  # type: ignore[type-arg] # of whatever it was given

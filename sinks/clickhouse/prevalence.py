@@ -14,8 +14,10 @@ from typing import Any, Final, Protocol
 from schemas.event import Observable
 from schemas.indicator_record import MOST_SAMPLES, Seen
 
-#: Bytes of values in one question: ClickHouse reads a query of 256 KB.
-CHUNK_BYTES: Final = 200_000
+#: Bytes of values in one question, and what ClickHouse is told to read of it (256 KB by default): each question about
+#: domains or networks reads all that was stored of them, so there are few.
+CHUNK_BYTES: Final = 4 << 20
+SETTINGS: Final = {"max_query_size": 8 << 20, "max_ast_elements": 1_000_000, "max_expanded_ast_elements": 1_000_000}
 #: What is never stored as an observable, or must not be asked for by value.
 _UNASKED: Final = frozenset(("card_bin",))
 _FACTS: Final = f"""
@@ -32,7 +34,9 @@ _SUFFIXES: Final = (
 class Asks(Protocol):
     """Answers questions (`sinks.clickhouse.client.Clients`). Blocks; raises UnreachableError or HaltError."""
 
-    def rows(self, sql: str, parameters: dict[str, Any] | None = None) -> Sequence[Sequence[Any]]: ...
+    def rows(
+        self, sql: str, parameters: dict[str, Any] | None = None, settings: dict[str, Any] | None = None
+    ) -> Sequence[Sequence[Any]]: ...
 
 
 def prevalence(asks: Asks, database: str, values: Iterable[Observable], since: date) -> dict[Observable, Seen]:
@@ -48,7 +52,7 @@ def prevalence(asks: Asks, database: str, values: Iterable[Observable], since: d
         if kind in _UNASKED:
             continue
         for sql, parameters in _questions(kind, some, database):
-            for value, hosts, count, first, last, samples in asks.rows(sql, {**parameters, "since": since}):
+            for value, hosts, count, first, last, samples in asks.rows(sql, {**parameters, "since": since}, SETTINGS):
                 seen = Seen(
                     type=kind,
                     value=value,
