@@ -22,7 +22,7 @@ from pipeline.transport_options import BeforeRelease, DetectionGap, Limits, LogN
 from pipeline.transport_thread import BoundedThread
 from schemas.errors import RefusedError
 
-ROLES = ("ingest", "correlate", "respond")
+ROLES = ("ingest", "correlate", "respond", "curate")
 #: A join on the embedded broker takes half of the session timeout.
 FAST_SESSION_S = 6.0
 REBALANCE_S = 60.0

@@ -55,6 +55,10 @@ ROWS: tuple[tuple[str, tuple[str, ...]], ...] = (
         ("rules_loaded", "detectors_blind", "rules_refused", "indicators_loaded", "reloads_total"),
     ),
     ("Who is who", ("identities", "resolved_total", "identities_faulty", "identities_due_timestamp_seconds")),
+    (
+        "Indicators' life",
+        ("indicator_entries", "indicator_revisions_total", "feed_poll_age_seconds", "feed_faults_total"),
+    ),
     ("Rules' life", ("rules_shadow", "rules_off", "rule_failures_total", "shadow_detections_total")),
     ("Rules' work", ("rule_tries_total", "rule_hits_total")),
     (

@@ -25,7 +25,7 @@ from schemas.errors import RefusedError
 STUCK_S = 60.0
 #: What a scraper may take to send its request.
 CLIENT_S = 10.0
-PORT_OF = {"ingest": 0, "correlate": 1, "respond": 2}
+PORT_OF = {"ingest": 0, "correlate": 1, "respond": 2, "curate": 3}
 
 StartResponse = Callable[[str, list[tuple[str, str]]], Any]
 
@@ -113,7 +113,7 @@ def serve(state: HealthState, metrics: Metrics, listen: str, port: int) -> Healt
     except OSError as error:
         raise RefusedError(
             f"Metrics and health cannot listen on {listen}:{port} ({error.strerror}): set QORGAN_METRICS_PORT "
-            "(correlate takes the next one, respond the one after) or QORGAN_LISTEN."
+            "(correlate, respond and curate take the next ones) or QORGAN_LISTEN."
         ) from None
     return HealthServer(server)
 

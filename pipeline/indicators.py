@@ -1,13 +1,10 @@
-"""Indicators from files: read, checked, indexed; and added to the folder that the workers read.
+"""Indicators from files: read, checked, indexed.
 
 A folder is read for the suffixes of SUFFIXES; a file that is named is read whatever it is called, by its content.
 """
 
 from __future__ import annotations
 
-import os
-import re
-import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +12,6 @@ from typing import Final
 
 from detectors.ioc.feeds import Fault, read
 from detectors.ioc.match import IndicatorIndex
-from pipeline.settings import Settings
 from schemas.errors import RefusedError
 from schemas.feed import Limits, Reading
 from schemas.indicator import Indicator
@@ -37,15 +33,6 @@ class LoadedIndicators:
     count: int
     faults: tuple[Fault, ...]
     revision: str
-
-
-@dataclass(frozen=True, slots=True)
-class Added:
-    """What adding a file came to: where it lies now, what it holds."""
-
-    path: Path
-    count: int
-    faults: tuple[Fault, ...]
 
 
 def load_indicators(paths: Sequence[Path]) -> LoadedIndicators:
@@ -103,44 +90,6 @@ def _reading(path: Path) -> Reading:
     limits = Limits(bytes=MAX_FILE_BYTES, entries=MAX_ENTRIES)
     changed = int(path.stat().st_mtime * 1_000)
     return Reading(source=path.stem[:80] or "file", own=True, first=True, at_ms=changed, limits=limits)
-
-
-def add(file: Path, settings: Settings, folder: Path | None = None) -> Added:
-    """Check a file and put it into the workers' folder of indicators, whole or not at all; the same name is replaced.
-
-    The folder is the first one that the settings name, unless given. Workers read it at start and on SIGHUP.
-    Raises RefusedError as `load_indicators` does, and where there is no such folder.
-    """
-    loaded = load_indicators([file])
-    target = folder or next((path for path in settings.indicators if path.is_dir()), None)
-    if target is None or not target.is_dir():
-        raise RefusedError(
-            "indicators: no folder to add to. Make one and name it in QORGAN_INDICATORS, or give it with --to."
-        )
-    name = re.sub(r"[^\w.-]", "_", file.name).lstrip(".") or "indicators"
-    if Path(name).suffix.lower() not in SUFFIXES:
-        with file.open("rb") as start:
-            name += ".json" if start.read(64).lstrip()[:1] in (b"{", b"[") else ".csv"
-    place = target / name
-    try:
-        _replace(place, file.read_bytes())
-    except OSError as error:
-        raise RefusedError(f"indicators: {place} cannot be written ({error.strerror}).") from None
-    return Added(place, loaded.count, loaded.faults)
-
-
-def _replace(place: Path, data: bytes) -> None:
-    """Write beside, then move over: a reader sees the old file or the new one, whole."""
-    handle, beside = tempfile.mkstemp(prefix=".", suffix=".part", dir=place.parent)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(beside).chmod(0o640)
-        Path(beside).replace(place)
-    finally:
-        Path(beside).unlink(missing_ok=True)
 
 
 def _files(paths: Sequence[Path]) -> list[Path]:

@@ -49,13 +49,19 @@ class Loaded:
 
 
 def load(
-    settings: Settings, least: Stage = "shadow", pause: Callable[[], None] = lambda: None, *, offline: bool = False
+    settings: Settings,
+    least: Stage = "shadow",
+    pause: Callable[[], None] = lambda: None,
+    *,
+    offline: bool = False,
+    index: IndicatorIndex | None = None,
 ) -> Loaded:
     """Read rules, indicators and the event list that the settings name. Raises RefusedError, naming what to mend.
 
     `least`: rules that have not come so far are checked and not in force. `pause` is called now and then, so that who
     loads beside a stream can leave it the processor. `offline`: for who looks at files. Bad rules do not outvote the
-    others, and a filter needs nobody who answers for it.
+    others, and a filter needs nobody who answers for it. `index`: the live one of a worker, which follows the topic of
+    indicators and reads no file of them.
     """
     started = time.monotonic()
     zone = _zone(settings.timezone)
@@ -63,7 +69,7 @@ def load(
     rules = load_rules(settings.rules, settings.state_dir / "cache", zone, tuning, pause, offline)
     stages = load_stages(settings.stages)
     rules = kept(rules, stages, least, zone)
-    indicators = load_indicators(settings.indicators)
+    indicators = load_indicators(settings.indicators) if index is None else LoadedIndicators(index, len(index), (), "")
     event_list = load_event_list(settings.event_list)
     shadow = stages.shadow([*rules.rules, *rules.correlations.ordered])
     travels = any(rule.kind == "travel" for rule in rules.correlations.ordered)
@@ -150,7 +156,7 @@ def count(loaded: Loaded, metrics: Metrics) -> None:
     metrics["rules_shadow"].set(len(loaded.decide.shadow))
     metrics["detectors_blind"].set(len(blind(loaded)))
     metrics["rules_refused"].set(len(loaded.rules.refused))
-    metrics["indicators_loaded"].set(loaded.indicators.count)
+    metrics["indicators_loaded"].set(len(loaded.decide.indicators))
 
 
 def count_identities(loaded: Loaded, metrics: Metrics, now_ms: float) -> None:

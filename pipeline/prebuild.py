@@ -13,6 +13,7 @@ import os
 import sys
 from typing import Final
 
+from detectors.ioc.match import IndicatorIndex
 from pipeline import loading
 from pipeline.settings import load
 from schemas.errors import QorganError, RefusedError
@@ -49,7 +50,7 @@ def main() -> int:
     """Load, say in a line what is refused. Returns the exit code."""
     os.nice(NICE)
     try:
-        loading.load(load())
+        loading.load(load(), index=IndicatorIndex())
     except QorganError as error:
         sys.stderr.write(f"{error}\n")
         return error.exit

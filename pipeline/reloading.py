@@ -158,7 +158,7 @@ class Reloading:
 
     def _load(self) -> Loaded:
         """On a thread of its own."""
-        loaded = loading.load(self._settings, pause=self._pace)
+        loaded = loading.load(self._settings, pause=self._pace, index=self.proven.decide.indicators)
         loaded.decide.engine.prepare(self.in_force.decide.engine.seen(), self._pace)
         return loaded
 

@@ -141,12 +141,27 @@ class Settings(BaseSettings):
     indicators: Annotated[tuple[Path, ...], NoDecode] = Field(
         default=(), description="files or folders of indicators (STIX 2.1, MISP, CSV, lists)"
     )
+    indicators_wait: float = Field(
+        default=30.0, ge=0, description="seconds that a starting ingest waits at most for indicators to be in force"
+    )
+    gate_hosts: int = Field(
+        default=25, ge=1, description="an indicator seen on more hosts in three months is held until it is released"
+    )
+    own_networks: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=(), description="the bank's own networks (198.51.100.0/24): an indicator that meets one is held"
+    )
+    warning_lists: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=(), description="MISP's warning lists by name; none: those we chose"
+    )
+    warning_files: Annotated[tuple[Path, ...], NoDecode] = Field(
+        default=(), description="the bank's own warning lists: a value a line, or MISP's JSON"
+    )
+    feeds: Path | None = Field(default=None, description="file of the feeds of indicators that are polled (YAML)")
     lookback: Annotated[dict[str, int], NoDecode] = Field(
         default_factory=dict,
         description="days before its first sighting that a hunt still finds an indicator, by type, e.g. "
         "`domain=365 ipv4=60`; 0: everything. Else 30 for addresses, all for digests, 180 for most",
     )
-    feeds: Path | None = Field(default=None, description="file of the feeds of indicators that are polled (YAML)")
     correlation_entries: int = Field(
         default=500_000, ge=1_000, description="contributions that one correlation holds of one partition"
     )
@@ -171,7 +186,10 @@ class Settings(BaseSettings):
     state_dir: Path = Field(default=Path("var"), description="folder of the journal, caches and private temporaries")
     listen: str = Field(default="127.0.0.1", description="address that metrics and health listen on")
     metrics_port: int = Field(
-        default=9464, ge=0, le=65_533, description="port of ingest's metrics; correlate + 1, respond + 2; 0: none"
+        default=9464,
+        ge=0,
+        le=65_532,
+        description="port of ingest's metrics; correlate + 1, respond + 2, curate + 3; 0: none",
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="least level logged")
     log_format: Literal["auto", "json", "text"] = Field(default="auto", description="auto: text on a terminal")
@@ -206,7 +224,9 @@ class Settings(BaseSettings):
         sources: tuple[PydanticBaseSettingsSource, ...] = (init_settings, env_settings)
         return (*sources, TomlConfigSettingsSource(settings_cls, toml_file=file)) if file else sources
 
-    @field_validator("raw_topics", "rules", "indicators", "geo", mode="before")
+    @field_validator(
+        "raw_topics", "rules", "indicators", "geo", "own_networks", "warning_lists", "warning_files", mode="before"
+    )
     @classmethod
     def _by_commas(cls, value: Any) -> Any:
         if isinstance(value, str):

@@ -13,7 +13,15 @@ from pipeline.parsers import Reader, Reading
 from schemas.dead_letter import DeadLetter
 from schemas.event import Record, RecordBatch
 from schemas.identity import short_hash
-from sinks.clickhouse.documents import DETECTIONS, INCIDENTS, Document, DocumentColumns, Documents, Kind
+from sinks.clickhouse.documents import (
+    DETECTIONS,
+    INCIDENTS,
+    INDICATORS,
+    Document,
+    DocumentColumns,
+    Documents,
+    Kind,
+)
 from sinks.clickhouse.rows import EventColumns
 
 #: The files that shape rows beside the parsers.
@@ -70,6 +78,13 @@ class IncidentTabulator(DocumentTabulator):
 
     def __init__(self) -> None:
         super().__init__(INCIDENTS)
+
+
+class IndicatorTabulator(DocumentTabulator):
+    """The topic `indicators.gated`."""
+
+    def __init__(self) -> None:
+        super().__init__(INDICATORS)
 
 
 @cache

@@ -17,6 +17,7 @@ import structlog
 from prometheus_client.parser import text_string_to_metric_families
 
 from pipeline.embedded.children import Broker, start_broker, start_store
+from pipeline.health import PORT_OF
 from pipeline.settings import Settings
 from pipeline.supervise import role_command, supervise
 from schemas.errors import RefusedError
@@ -26,7 +27,6 @@ log = structlog.get_logger("up")
 CHECK_S = 5.0
 #: How long the last records may take to be stored once the limit is reached.
 STORE_PATIENCE_S = 120.0
-ROLES = ("ingest", "correlate", "respond")
 
 
 def run_up(settings: Settings, say: Callable[[str], None], *, kafka_home: Path | None = None) -> int:
@@ -42,7 +42,10 @@ def run_up(settings: Settings, say: Callable[[str], None], *, kafka_home: Path |
         say(f"Kafka       {broker.address}   publish to {', '.join(settings.raw_topics)}")
         say(f"ClickHouse  http://{store.address}   user qorgan, password in {store.facts['password_file']}")
         if settings.metrics_port:
-            say(f"Metrics     http://{settings.listen}:{settings.metrics_port}/metrics   (+1 correlate, +2 respond)")
+            say(
+                f"Metrics     http://{settings.listen}:{settings.metrics_port}/metrics   "
+                "(+1 correlate, +2 respond, +3 curate)"
+            )
         if kafka_home is None:
             say(
                 "The embedded broker keeps records in memory and forgets them when it stops; what is stored stays. "
@@ -51,7 +54,7 @@ def run_up(settings: Settings, say: Callable[[str], None], *, kafka_home: Path |
         say("Ctrl-C stops everything.")
         watch = BrokerLimit(broker, settings, say) if kafka_home is None else None
         return supervise(
-            {role: role_command(role) for role in ROLES},
+            {role: role_command(role) for role in PORT_OF},
             stop_timeout=settings.stop_timeout,
             environment=environment,
             tick=watch.tick if watch else lambda: None,

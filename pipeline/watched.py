@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -11,7 +11,7 @@ from pipeline.settings import Settings
 from schemas.identity import short_hash
 
 #: Settings that name files and folders which a reload reads.
-WATCHED: Final = ("rules", "stages", "suppressions", "placeholders", "assets", "indicators", "event_list", "geo")
+WATCHED: Final = ("rules", "stages", "suppressions", "placeholders", "assets", "event_list", "geo")
 #: And those that are swapped alone, without building anything else anew.
 APART: Final = ("identities",)
 #: Files looked at; below that many a look takes some 20 ms on a thread.
@@ -21,7 +21,7 @@ _BETWEEN: Final = "-"
 
 def fingerprint(settings: Settings) -> str:
     """A hash over name, size, time and inode of every file that a reload would read. Contents are not read."""
-    return f"{_fingerprint(settings, WATCHED)}{_BETWEEN}{_fingerprint(settings, APART)}"
+    return f"{fingerprint_of(_named(settings, WATCHED))}{_BETWEEN}{fingerprint_of(_named(settings, APART))}"
 
 
 def only_apart(before: str, now: str) -> bool:
@@ -29,15 +29,22 @@ def only_apart(before: str, now: str) -> bool:
     return before != now and before.partition(_BETWEEN)[0] == now.partition(_BETWEEN)[0]
 
 
-def _fingerprint(settings: Settings, names: tuple[str, ...]) -> str:
-    seen: list[str] = []
+def _named(settings: Settings, names: tuple[str, ...]) -> list[Path]:
+    named: list[Path] = []
     for name in names:
         value: Any = getattr(settings, name)
-        for path in value if isinstance(value, tuple) else (value,) if value is not None else ():
-            for file in _files(path):
-                seen.append(_look(file))
-                if len(seen) > MOST_FILES:
-                    return short_hash(*seen)
+        named += value if isinstance(value, tuple) else (value,) if value is not None else ()
+    return named
+
+
+def fingerprint_of(paths: Iterable[Path]) -> str:
+    """The same over these files and folders."""
+    seen = []
+    for path in paths:
+        for file in _files(path):
+            seen.append(_look(file))
+            if len(seen) > MOST_FILES:
+                return short_hash(*seen)
     return short_hash(*seen)
 
 

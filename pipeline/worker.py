@@ -45,7 +45,7 @@ def run_worker(role: str, settings: Settings) -> int:
     if role == "all":
         return supervise({name: role_command(name) for name in ROLES}, stop_timeout=settings.stop_timeout)
     if role not in ROLES:
-        raise RefusedError(f"There is no role {role}: ingest, correlate, respond or all.")
+        raise RefusedError(f"There is no role {role}: {', '.join(ROLES)} or all.")
     memory.give_back()
     memory.share_the_interpreter()
     return asyncio.run(_run(role, settings))
@@ -62,7 +62,8 @@ async def _run(name: str, settings: Settings) -> int:
         if settings.create:
             await asyncio.to_thread(topics.ensure, settings)
         delivery = KafkaDelivery(aiokafka_options(settings), idempotent=not embedded)
-        role = await build(name, Shared(settings, metrics, logs, delivery))
+        shared = Shared(settings, metrics, logs, delivery, health.say)
+        role = await build(name, shared)
         for topic in role.topics:
             await logs.current(topic)  # a topic that there is not is refused before the group is joined
         metrics["start_seconds"].labels(phase="load").set(time.monotonic() - started)
@@ -71,7 +72,7 @@ async def _run(name: str, settings: Settings) -> int:
         await delivery.start()
         try:
             await role.start()
-            return await _serve(role, Shared(settings, metrics, logs, delivery), health, stopping, embedded, started)
+            return await _serve(role, shared, health, stopping, embedded, started)
         finally:
             await role.stop()
             await delivery.stop()

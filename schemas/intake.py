@@ -1,4 +1,4 @@
-"""What triage takes in: detections collapsed by finding; later also commands, timers and receipts.
+"""What triage takes in: detections collapsed by finding, marks of indicators; later also commands, timers, receipts.
 
 Everything in an update is taken as a union, a least or a greatest: read twice, or in pieces cut otherwise, it adds
 nothing. That is what makes redelivery harmless all the way from `detections` to the incident.
@@ -82,5 +82,39 @@ class FindingUpdate(BaseModel):
 
     @classmethod
     def from_bytes(cls, data: bytes) -> FindingUpdate:
+        """Read it back. Raises pydantic's ValidationError."""
+        return cls.model_validate_json(data)
+
+
+class Position(BaseModel):
+    """A position in one partition of a raw topic."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    log: str
+    topic: str
+    partition: int
+    position: int
+
+
+class IndicatorMark(BaseModel):
+    """What one ingest process says when indicators have come into force: from where on they judge its partitions.
+
+    A hunt for them covers what lies below these positions. Overlap is harmless, since ids are equal; a hole is not.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: Literal["indicators"] = "indicators"
+    log: str = Field(description="the log of indicators.gated")
+    offset: int = Field(description="the position in it up to which records are in force")
+    positions: tuple[Position, ...]
+
+    def to_bytes(self) -> bytes:
+        """The record's value on `intake`."""
+        return self.model_dump_json().encode()
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> IndicatorMark:
         """Read it back. Raises pydantic's ValidationError."""
         return cls.model_validate_json(data)

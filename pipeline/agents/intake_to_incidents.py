@@ -27,7 +27,7 @@ from schemas.errors import RefusedError
 from schemas.event import RecordBatch
 from schemas.event_list import EventList
 from schemas.incident import Incident
-from schemas.intake import FindingUpdate
+from schemas.intake import FindingUpdate, IndicatorMark
 from schemas.journal import Intake, Sealed, chained
 
 if TYPE_CHECKING:
@@ -220,7 +220,7 @@ def _zone(name: str) -> ZoneInfo:
 
 
 def read_updates(batch: RecordBatch) -> tuple[list[Waiting], list[Outgoing]]:
-    """The updates of a batch with their places, and as dead letters what is none."""
+    """The updates of a batch with their places, and as dead letters what is neither an update nor a mark."""
     waiting: list[Waiting] = []
     letters: list[Outgoing] = []
     for record in batch.records:
@@ -228,6 +228,16 @@ def read_updates(batch: RecordBatch) -> tuple[list[Waiting], list[Outgoing]]:
             update = FindingUpdate.from_bytes(record.value or b"")
             waiting.append(Waiting(update, Intake(log=batch.log, offset=record.offset)))
         except ValidationError:
+            if _is_mark(record.value or b""):
+                continue  # a hunt will ask for it; to triage it says nothing
             letter = DeadLetter(record.offset, record.timestamp, "shape", record.key, record.value)
             letters.append(dead_letter(batch, letter))
     return waiting, letters
+
+
+def _is_mark(value: bytes) -> bool:
+    try:
+        IndicatorMark.from_bytes(value)
+    except ValidationError:
+        return False
+    return True

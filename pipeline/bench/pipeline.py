@@ -25,6 +25,7 @@ def run(
     indicators: Sequence[Path] = (),
     *,
     made_indicators: int = 0,
+    meanwhile: int = 0,
     events: int = 200_000,
     mean_bytes: int = 2_500,
     kafka_home: Path | None = None,
@@ -32,24 +33,78 @@ def run(
 ) -> dict[str, Any]:
     """Measure with the files' lines (or, without files, the simulated bank's). Returns figures in the units named.
 
-    `made_indicators`: so many addresses, domains and hashes that no event holds are in force as well. `state`: a
+    `made_indicators`: so many addresses, domains and hashes that no event holds are in force as well; `meanwhile`: so
+    many come into force while the events are judged, gated by a curate worker on the same machine. `state`: a
     folder whose cache of compiled rules is used and kept; without it the worker starts cold.
     """
     lines = recorded(files, events, mean_bytes) if files else simulated(events)
     with tempfile.TemporaryDirectory(prefix="qorgan-bench-") as folder:
-        feeds = [*indicators, *_made(Path(folder), made_indicators)]
+        coming = Path(folder) / "coming"
+        coming.mkdir()
+        feeds = [*indicators, *_made(Path(folder) / "made.csv", made_indicators), *([coming] if meanwhile else ())]
         settings = {"raw_topics": TOPIC, "rules": ",".join(map(str, rules)), "indicators": ",".join(map(str, feeds))}
         if state is not None:
             settings["state_dir"] = str(state)
         with rig(Path(folder), kafka_home=kafka_home, **{k: v for k, v in settings.items() if v}) as bench:
             bench.create_topics(TOPIC)
             bench.publish(TOPIC, lines)
+            if feeds:
+                curate = bench.worker("curate", rules_watch="0.2", warning_lists="empty-hashes")
+                wait_for("the indicators to pass the gate", lambda: _gated(curate), 900, 0.5)
             started = time.monotonic()
             worker = bench.worker("ingest")
-            return _figures(bench, worker, len(lines), sum(map(len, lines)) / len(lines), started)
+            coming_in = Meanwhile(worker, coming / "made.csv", meanwhile, made_indicators, events)
+            return _figures(bench, worker, len(lines), sum(map(len, lines)) / len(lines), started, coming_in)
 
 
-def _made(folder: Path, count: int) -> list[Path]:
+def _gated(curate: Worker) -> bool:
+    """Whether it has polled the files, and all of them passed the gate."""
+    return any(name == "qorgan_feed_poll_age_seconds" for name, _, _ in curate.metrics())
+
+
+class Meanwhile:
+    """Indicators that come into force when a third of the events is judged: how long that takes, and how fast events
+    are judged before and during it."""
+
+    def __init__(self, worker: Worker, feed: Path, count: int, start: int, events: int) -> None:
+        self._worker, self._feed, self._count, self._from, self._events = worker, feed, count, start, events
+        self._marks: list[tuple[float, float]] = []
+        """Time and events judged: when judging began, when they were written, when the first was in force."""
+        self._had = 0.0
+        self.figures: dict[str, Any] = {}
+
+    def look(self) -> None:
+        """Called every half second."""
+        if not self._count or self.figures:
+            return
+        judged, now = _judged(self._worker), time.monotonic()
+        loaded = self._worker.total("qorgan_indicators_loaded")
+        if not self._marks:
+            self._marks.append((now, judged))
+            _made(self._feed.with_suffix(".part"), self._count, self._from)
+        elif len(self._marks) == 1 and judged >= self._events / 3:
+            self._had = loaded
+            self._feed.with_suffix(".part").rename(self._feed)
+            self._marks.append((now, judged))
+        elif len(self._marks) == 2 and loaded > self._had:
+            self._marks.append((now, judged))
+        elif len(self._marks) == 3 and (loaded >= self._had + self._count or judged >= self._events):
+            self.figures = self._told(now, judged, loaded - self._had)
+
+    def _told(self, now: float, judged: float, came: float) -> dict[str, Any]:
+        (began, none), (written, third), (first, _) = self._marks
+        before, during = (third - none) / (written - began), (judged - third) / (now - written)
+        return {
+            "came_into_force": round(came),
+            "first_after_s": round(first - written, 1),
+            "last_after_s": round(now - written, 1),
+            "events_per_s_before": round(before),
+            "events_per_s_during": round(during),
+            "ratio": round(during / before, 3),
+        }
+
+
+def _made(feed: Path, count: int, start: int = 0) -> list[Path]:
     """A feed of so many indicators of three types, all different, none of which occurs anywhere."""
     if not count:
         return []
@@ -58,12 +113,13 @@ def _made(folder: Path, count: int) -> list[Path]:
         lambda n: f"ipv4,{203 + n % 2}.{n >> 16 & 255}.{n >> 8 & 255}.{n & 255}",
         lambda n: f"sha256,{n:064x}",
     )
-    feed = folder / "made.csv"
-    feed.write_text("type,value\n" + "".join(f"{kinds[n % 3](n)}\n" for n in range(count)))
+    feed.write_text("type,value\n" + "".join(f"{kinds[n % 3](n)}\n" for n in range(start, start + count)))
     return [feed]
 
 
-def _figures(bench: Rig, worker: Worker, count: int, mean: float, started: float) -> dict[str, Any]:
+def _figures(
+    bench: Rig, worker: Worker, count: int, mean: float, started: float, meanwhile: Meanwhile
+) -> dict[str, Any]:
     wait_for("the worker to read its first batch", lambda: _judged(worker) > 0, 120, 0.02)
     first, already, cpu = time.monotonic(), _judged(worker), worker.cpu_seconds()
     beside = [(child, cpu_seconds(child.pid)) for child in (bench.broker, bench.store)]
@@ -72,6 +128,7 @@ def _figures(bench: Rig, worker: Worker, count: int, mean: float, started: float
     def done() -> bool:
         nonlocal peak
         peak = max(peak, worker.rss_bytes())
+        meanwhile.look()
         return _judged(worker) >= count
 
     wait_for("every record to be judged", done, 600, 0.5)
@@ -99,6 +156,7 @@ def _figures(bench: Rig, worker: Worker, count: int, mean: float, started: float
         "detections": int(worker.total("qorgan_detections_total")),
         "rules": int(worker.total("qorgan_rules_loaded")),
         "indicators": int(worker.total("qorgan_indicators_loaded")),
+        **({"meanwhile": meanwhile.figures} if meanwhile.figures else {}),
         "rss_peak_mb": round(peak / 1e6),
         "start_seconds": {
             labels["phase"]: round(value, 2)

@@ -22,6 +22,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from pipeline.embedded.children import Broker, Store, start_broker, start_store
 from pipeline.embedded.tether import die_with_parent
+from pipeline.health import PORT_OF
 from pipeline.supervise import role_command
 from schemas.errors import QorganError
 
@@ -131,8 +132,7 @@ class Rig:
 
     def worker(self, role: str, **settings: str) -> Worker:
         """Start one role's process with these settings (names without QORGAN_) on top."""
-        offset = {"ingest": 0, "correlate": 1, "respond": 2}[role]
-        base = free_ports(3)
+        base = free_ports(len(PORT_OF))
         log = self.folder / f"{role}-{len(self.workers)}.log"
         environment = {
             **os.environ,
@@ -149,7 +149,7 @@ class Rig:
                 stderr=subprocess.STDOUT,
                 preexec_fn=die_with_parent,
             )
-        worker = Worker(role, base + offset, process, log)
+        worker = Worker(role, base + PORT_OF[role], process, log)
         self.workers.append(worker)
         return worker
 

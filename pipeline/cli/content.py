@@ -1,4 +1,4 @@
-"""Commands for what decides: `qorgan rules check`, `qorgan indicators add`."""
+"""Commands for what decides: `qorgan rules check`."""
 
 from __future__ import annotations
 
@@ -12,11 +12,7 @@ from pipeline.cli.coverage import coverage
 from pipeline.cli.screen import AsJson, note, show
 from schemas.errors import Exit
 
-#: How many faults are named one by one.
-NAMED = 20
-
 rules = typer.Typer(no_args_is_help=True, help="Sigma rules.")
-indicators = typer.Typer(no_args_is_help=True, help="Indicators of compromise.")
 rules.command("coverage")(coverage)
 
 
@@ -83,26 +79,3 @@ rules.command("explain")(rulelife.explain)
 rules.command("stats")(rulelife.stats)
 rules.command("diff")(rulelife.diff)
 rules.command("stages")(rulelife.stages)
-
-
-@indicators.command("add")
-def add_indicators(
-    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="STIX 2.1 bundles or CSV")],
-    to: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="the workers' folder; else the first one in QORGAN_INDICATORS")
-    ] = None,
-    as_json: AsJson = False,
-) -> None:
-    """Check files of indicators and put them where the workers read them. SIGHUP makes a worker read again."""
-    from pipeline.indicators import add
-    from pipeline.settings import load
-
-    settings = load()
-    rows = []
-    for file in files:
-        added = add(file, settings, to)
-        rows.append({"file": str(added.path), "indicators": added.count, "faulty": len(added.faults)})
-        for fault in added.faults[:NAMED]:
-            note(f"{fault.where}: {fault.why}")
-    show(rows, ("file", "indicators", "faulty"), as_json, "Added")
-    note("Running workers read them on SIGHUP.")

@@ -15,7 +15,20 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from pipeline.cli import about, ask, bench, content, demo, formats, hunt, identities, operate, recorded, tuning
+from pipeline.cli import (
+    about,
+    ask,
+    bench,
+    content,
+    demo,
+    formats,
+    hunt,
+    identities,
+    indicators,
+    operate,
+    recorded,
+    tuning,
+)
 from schemas.errors import Exit, QorganError
 
 EXIT_CODES = {
@@ -87,7 +100,7 @@ app.add_typer(ask.incidents, name="incidents")
 app.command()(ask.query)
 content.rules.command("suppressions")(tuning.suppressions)
 app.add_typer(content.rules, name="rules")
-app.add_typer(content.indicators, name="indicators")
+app.add_typer(indicators.indicators, name="indicators")
 app.add_typer(formats.app, name="formats")
 app.add_typer(identities.identities, name="identities")
 app.command()(operate.worker)

@@ -30,6 +30,7 @@ class Role(StrEnum):
     ingest = "ingest"
     correlate = "correlate"
     respond = "respond"
+    curate = "curate"
     all = "all"
 
 

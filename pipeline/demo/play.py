@@ -251,7 +251,7 @@ def _introduction(wish: Wish, folder: str) -> str:
     if names:
         what = f"your own events ({', '.join(names[:3])}{' …' if names[3:] else ''})"
     return (
-        f"This starts a whole Qorgan on this machine: a broker, a store and three workers, on free ports of loopback.\n"
+        f"This starts a whole Qorgan on this machine: a broker, a store and four workers, on free ports of loopback.\n"
         f"It publishes {what}, shows what is found, and settles the account.\n"
         f"It takes about two minutes, writes to {folder} alone, and removes that at the end. Ctrl-C stops it."
     )

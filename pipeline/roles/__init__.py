@@ -1,4 +1,4 @@
-"""The three roles: what each reads, what it does with a batch, and what runs beside it. All wiring is here.
+"""The four roles: what each reads, what it does with a batch, and what runs beside it. All wiring is here.
 
 A role is built from settings alone; tests of agents build the agents themselves and give them fakes. Each role is a
 module of its own, so that a process loads only what its role needs.
@@ -52,6 +52,8 @@ class Shared:
     metrics: Metrics
     logs: Logs
     delivery: KafkaDelivery
+    say: Callable[[str, str | None], None] = lambda what, trouble: None
+    """Tell in /readyz what is away, or with None that it is not."""
 
 
 async def build(name: str, shared: Shared) -> Role:
@@ -64,6 +66,10 @@ async def build(name: str, shared: Shared) -> Role:
         from pipeline.roles.correlate import Correlate
 
         return Correlate(shared)
+    if name == "curate":
+        from pipeline.roles.curate import Curate
+
+        return Curate(shared)
     from pipeline.roles.respond import Respond
 
     return Respond(shared, await shared.logs.cluster())

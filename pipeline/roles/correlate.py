@@ -1,4 +1,4 @@
-"""correlate: `contributions` → `detections` → `intake`; the tables `detections` and `incidents` from their topics."""
+"""correlate: `contributions` → `detections` → `intake`; the tables of these and other topics of ours."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from pipeline.rereading import Rereading
 from pipeline.roles import Ack, Shared
 from pipeline.storing import Storing
 from pipeline.storing_kafka import AioKafka
-from pipeline.tabulators import DetectionTabulator, IncidentTabulator
+from pipeline.tabulators import DetectionTabulator, DocumentTabulator, IncidentTabulator, IndicatorTabulator
 from pipeline.transport_cursor import CursorStatus
 from pipeline.watched import fingerprint, only_apart
 from schemas.errors import QorganError
@@ -33,15 +33,19 @@ log = structlog.get_logger("correlate")
 
 
 class Correlate:
-    """Correlations judged, detections collapsed for triage, both topics' tables."""
+    """Correlations judged, detections collapsed for triage, the tables of our own topics."""
 
     name = "correlate"
-    topics: tuple[str, ...] = (TOPIC, "detections", "incidents")
+    topics: tuple[str, ...] = (TOPIC, "detections", "incidents", "indicators.gated")
 
     def __init__(self, shared: Shared) -> None:
         settings = shared.settings
         self._settings, self._metrics = settings, shared.metrics
-        self._tabulators = {"detections": DetectionTabulator(), "incidents": IncidentTabulator()}
+        self._tabulators: dict[str, DocumentTabulator] = {
+            "detections": DetectionTabulator(),
+            "incidents": IncidentTabulator(),
+            "indicators.gated": IndicatorTabulator(),
+        }
         self.storing = Storing(settings, self._tabulators, shared.logs, shared.metrics)
         self._collapsing = DetectionsToIntake(shared.delivery, shared.metrics)
         self._seen = fingerprint(settings)

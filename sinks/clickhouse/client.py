@@ -72,9 +72,11 @@ class Clients:
         # The driver warns of every failed request beside raising it; one of the two is enough.
         logging.getLogger("clickhouse_connect").setLevel(logging.ERROR)
 
-    def rows(self, sql: str, parameters: dict[str, Any] | None = None) -> Sequence[Sequence[Any]]:
-        """The rows of a query, with parameters bound by the server."""
-        return self._ask(lambda client: client.query(sql, parameters=parameters).result_rows)
+    def rows(
+        self, sql: str, parameters: dict[str, Any] | None = None, settings: dict[str, Any] | None = None
+    ) -> Sequence[Sequence[Any]]:
+        """The rows of a query, with its parameters. `settings`: ClickHouse's own, for this query."""
+        return self._ask(lambda client: client.query(sql, parameters=parameters, settings=settings).result_rows)
 
     def command(self, sql: str, parameters: dict[str, Any] | None = None, token: str = "") -> None:
         """A statement. With a token, it may be sent again whatever became of it."""

@@ -215,6 +215,32 @@ INCIDENTS = Table(
     partition="toYYYYMM(received)",
 )
 
+INDICATORS = Table(
+    "indicators",
+    (
+        Column("source", LOW),
+        Column("id", "String", ZSTD),
+        Column("revision", "UInt64", ZSTD),
+        Column("at", MOMENT, ZSTD),
+        Column("state", LOW),
+        Column("feed", LOW),
+        Column("title", "String", ZSTD),
+        Column("types", "Array(LowCardinality(String))", ZSTD),
+        Column("values", "Array(String)", ZSTD),
+        Column("authority", LOW),
+        Column("owner", LOW),
+        Column("tlp", LOW),
+        Column("valid_until", MOMENT, ZSTD),
+        Column("reasons", "Array(LowCardinality(String))", ZSTD),
+        Column("hosts", "UInt32", ZSTD),
+        Column("json", "String", ZSTD),
+        RECEIVED,
+        *_record("record_"),
+    ),
+    order="(source, id, revision)",
+    partition="toYYYYMM(received)",
+)
+
 #: Not partitioned: a token does not hold across partitions, and a chain is claimed by token.
 LEDGER = Table(
     "ledger",
@@ -237,13 +263,16 @@ LEDGER = Table(
     partition="",
 )
 
-TABLES = (EVENTS, OBSERVABLES, DEAD_LETTERS, DETECTIONS, INCIDENTS, LEDGER)
+TABLES = (EVENTS, OBSERVABLES, DEAD_LETTERS, DETECTIONS, INCIDENTS, INDICATORS, LEDGER)
 
-#: Views: name → what it reads. A detection's first delivery stands, an incident's last revision.
+#: Views: name → what it reads. A detection's first delivery stands, an incident's and an indicator's last revision.
 VIEWS = {
     "detections_first": "SELECT * FROM `{database}`.`detections` WHERE kind != 'contribution' "
     "ORDER BY received, record_offset LIMIT 1 BY id",
     "incidents_last": "SELECT * FROM `{database}`.`incidents` ORDER BY revision DESC, received LIMIT 1 BY id",
+    # A record without an id is curate's word that the topic is complete.
+    "indicators_last": "SELECT * FROM `{database}`.`indicators` WHERE id != '' "
+    "ORDER BY revision DESC, received LIMIT 1 BY source, id",
 }
 
 

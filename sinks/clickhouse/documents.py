@@ -1,4 +1,4 @@
-"""Rows of topics whose records are our own JSON documents: detections and incidents, one row a record.
+"""Rows of topics whose records are our own JSON documents: detections, incidents, indicators; one row a record.
 
 The whole document lies in `json`; the columns beside it are what people search by. A document of another version has
 more or fewer fields, so nothing here insists on one.
@@ -134,6 +134,24 @@ def first_of(name: str, take: Callable[[Fields], Any], empty: Any) -> Callable[[
     return taken
 
 
+def each_of(name: str, take: Callable[[Fields], Any]) -> Callable[[Fields], list[Any]]:
+    """The same of each in a list."""
+
+    def taken(fields: Fields) -> list[Any]:
+        value = fields.get(name)
+        return [take(part) for part in value if isinstance(part, dict)] if isinstance(value, list) else []
+
+    return taken
+
+
+def _of_document(take: Callable[[Fields], Any], empty: Any) -> Callable[[Fields], Any]:
+    return inside("document", take, empty)
+
+
+def _most_hosts(fields: Fields) -> int:
+    return max(each_of("prevalence", number("hosts"))(fields), default=0)
+
+
 DETECTIONS = Kind(
     "detections",
     {
@@ -188,5 +206,26 @@ INCIDENTS = Kind(
         "title": (arrow.texts, inside("title", text("en"), "")),
         "entities": (arrow.lists, listed("entities")),
         "retrospective": (arrow.flags, flag("retrospective")),
+    },
+)
+
+INDICATORS = Kind(
+    "indicators",
+    {
+        "source": (arrow.low_texts, text("source")),
+        "id": (arrow.texts, text("id")),
+        "revision": (arrow.large_numbers, number("revision")),
+        "at": (arrow.moments, number("at")),
+        "state": (arrow.low_texts, text("state")),
+        "feed": (arrow.low_texts, text("feed")),
+        "title": (arrow.texts, _of_document(text("title"), "")),
+        "types": (arrow.lists, _of_document(each_of("values", text("type")), [])),
+        "values": (arrow.lists, _of_document(each_of("values", text("value")), [])),
+        "authority": (arrow.low_texts, _of_document(text("authority"), "")),
+        "owner": (arrow.low_texts, _of_document(text("owner"), "")),
+        "tlp": (arrow.low_texts, _of_document(text("tlp"), "")),
+        "valid_until": (arrow.moments, _of_document(number("valid_until"), 0)),
+        "reasons": (arrow.lists, each_of("reasons", text("rule"))),
+        "hosts": (arrow.small_numbers, _most_hosts),
     },
 )

@@ -1,4 +1,4 @@
-"""Indicator files are read whole, checked and added; what cannot be trusted is refused in one sentence."""
+"""Indicator files are read whole and checked; what cannot be trusted is refused in one sentence."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ import orjson
 import pytest
 
 import pipeline.indicators as subject
-from pipeline.indicators import add, load_indicators
-from pipeline.settings import Settings
+from pipeline.indicators import load_indicators
 from schemas.errors import RefusedError
 
 GOOD = "type,value\nip,10.0.0.1\ndomain,evil.example\n"
@@ -68,36 +67,3 @@ def test_too_large_and_too_many_are_refused(folder: Path, monkeypatch: pytest.Mo
     monkeypatch.setattr(subject, "MAX_FILE_BYTES", 10)
     with pytest.raises(RefusedError, match="more than 10 bytes"):
         load_indicators([folder])
-
-
-def test_a_file_is_added_whole_and_replaces_its_name(folder: Path, tmp_path: Path) -> None:
-    settings = Settings(indicators=(folder,))
-    new = tmp_path / "a.csv"
-    new.write_text("type,value\nip,10.0.0.2\n")
-    added = add(new, settings)
-    assert (added.path, added.count) == (folder / "a.csv", 1)
-    assert {one.value for one in load_indicators([folder]).index} == {"10.0.0.2", "10.0.0.9"}
-    assert not [path for path in folder.iterdir() if path.suffix == ".part" and path.name != ".a.csv.part"]
-
-
-def test_a_file_with_a_strange_name_gets_one_that_is_read(folder: Path, tmp_path: Path) -> None:
-    for name, content in (("..hidden bulletin.txt", GOOD.encode()), ("feed", orjson.dumps(BUNDLE))):
-        (tmp_path / name).write_bytes(content)
-        added = add(tmp_path / name, Settings(), folder)
-        assert added.path.parent == folder
-        assert load_indicators([added.path.parent]).count >= added.count
-        assert added.path.suffix in (".csv", ".json", ".txt")
-
-
-def test_a_faulty_file_is_not_added(folder: Path, tmp_path: Path) -> None:
-    bad = tmp_path / "a.csv"
-    bad.write_text("type,value\nip,x\n")
-    with pytest.raises(RefusedError, match="1 of 1 entries are faulty"):
-        add(bad, Settings(indicators=(folder,)))
-    assert (folder / "a.csv").read_text() == GOOD
-
-
-def test_without_a_folder_adding_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "a.csv").write_text(GOOD)
-    with pytest.raises(RefusedError, match="QORGAN_INDICATORS"):
-        add(tmp_path / "a.csv", Settings())

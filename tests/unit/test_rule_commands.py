@@ -182,9 +182,10 @@ def test_stats_with_verdicts_say_how_precise_a_rule_is_the_least_precise_first(
 @pytest.mark.parametrize(
     ("line", "said"),
     [
-        (b"{", "no detection of a rule"),
-        (b"[]", "no detection of a rule"),
-        (b'{"indicator_id": "x", "verdict": "true-positive"}', "no detection of a rule"),
+        (b"{", "no detection"),
+        (b"[]", "no detection"),
+        (b'{"id": "x", "verdict": "true-positive"}', "no detection"),
+        (b'{"rule_id": "x", "verdict": "false-positive", "wrong": "weather"}', "its `wrong` is none of rule"),
         (b'{"rule_id": "x"}', "its `verdict` is neither"),
         (b'{"rule_id": "x", "verdict": "yes"}', "its `verdict` is neither"),
     ],
