@@ -1,7 +1,7 @@
 # Everything a person does with the checkout. Needs Python 3.11 to 3.13 and make, nothing else; `make` alone explains.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help install demo test up bench faults shared fuzz lint docs lock
+.PHONY: help install demo test up bench faults shared shippers fuzz lint docs lock
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -20,7 +20,7 @@ export QORGAN_KAFKA_HOME
 # Most tests of flow wait for something: two at a time take little more than half as long.
 JOBS ?= 2
 PYTEST := $(BIN)/python -m pytest -q -n $(JOBS) --dist worksteal $(ARGS)
-APART := faults or kafka or shared
+APART := faults or kafka or shared or shippers
 
 help: ## say what can be made
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -41,6 +41,9 @@ faults: $(VENV)/.dev $(QORGAN_KAFKA_HOME) ## kills and outages, and Apache Kafka
 
 shared: $(VENV)/.dev ## the tests on recordings kept beside the project, in ../shared/data
 	@$(PYTEST) -m "shared"
+
+shippers: $(VENV)/.dev $(QORGAN_KAFKA_HOME) ## deploy/shippers run by rsyslog and syslog-ng (Debian's packages)
+	@$(PYTEST) -m "shippers"
 
 fuzz: $(VENV)/.dev ## random rules, events and feeds; ARGS=600: ten minutes for each target
 	@QORGAN_FUZZ=$(or $(ARGS),20) $(BIN)/python -m pytest -q tests/fuzz
