@@ -90,6 +90,8 @@ def test_an_encrypted_zip_is_named() -> None:
         (b'{"type": indicator}', "no JSON"),
         (b"null", "no object"),
         (b'{"type":"indicator"}', "without an id"),
+        (b'{"type":"indicator","id":"indicator--\\ud800"}', "without an id"),
+        (b'{"type":"indicator","id":"malware--1"}', "without an id"),
     ],
 )
 def test_one_bad_object_is_named_and_passed_over(bad: bytes, why: str) -> None:
