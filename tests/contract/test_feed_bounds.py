@@ -18,6 +18,7 @@ import pytest
 
 from detectors.ioc.feeds import read
 from detectors.ioc.feeds.stix_pattern import rows
+from pipeline.bench.feeds import FORMATS
 from schemas.feed import Reading
 from schemas.indicator import Indicator
 from tests.feeding import bundle, given, indicator, stix_of
@@ -249,3 +250,9 @@ def test_what_is_tied_to_an_indicator_is_told_with_it() -> None:
 def test_a_revision_is_a_hash_of_the_content() -> None:
     one, same, other = (stix_of(IP.format(1), name=name).indicators[0] for name in ("a", "a", "b"))
     assert one.revision == same.revision != other.revision
+
+
+@pytest.mark.parametrize(("name", "found"), [("stix", 50), ("misp", 200), ("csv", 50), ("list", 50)])
+def test_the_feeds_that_are_measured_are_read_without_a_fault(name: str, found: int) -> None:
+    feed = given(b"".join(FORMATS[name](50)), limits={"entry_bytes": 4_096})
+    assert (len(feed.indicators), feed.faults) == (found, [])
