@@ -56,6 +56,7 @@ _STRINGS: Final = frozenset(
 )
 #: The kernel cuts a record at 8,970 bytes; what claims to be longer is read so far.
 _MAX_TEXT: Final = 65_536
+_NO_CALLS: Final[dict[str, str]] = {}
 _UNSET: Final = frozenset({"", "-", "unset", "4294967295", "-1", "?", "(null)"})
 _WHO: Final = ("AUID", "acct", "UID", "auid", "uid")
 
@@ -151,9 +152,12 @@ def audit_event(text: str, raw: bytes, own_ms: int, host: str, _topic: Topic) ->
     fields, decoded = pairs(text[head.end() : _MAX_TEXT], kind)
     fields["type"], fields["serial"] = kind, serial
     if "syscall" in fields and "SYSCALL" not in fields:
-        name = CALLS.get(fields.get("arch", ""), fields).get(fields["syscall"])
+        said = fields["syscall"]
+        name = CALLS.get(fields.get("arch", ""), _NO_CALLS).get(said)
         if name is not None:
             fields["SYSCALL"], decoded = name, True
+        elif said.isalnum() and not said.isdigit():  # as `ausearch -i` writes it
+            fields["SYSCALL"] = said
     event = Event(
         0,
         raw,
