@@ -46,7 +46,7 @@ _SOURCE: Final = source("linux", "", "auditd")
 
 _HEAD = re.compile(r"(?:node=(\S+) )?(?:audit: )?type=(\S+) (?:msg=)?audit\((\d{1,12})\.(\d{3}):(\d+)\): ?", re.DOTALL)
 # Bounded everywhere, and starting at word boundaries only: linear in whatever text.
-_PAIR = re.compile(r"""(?<![\w-])([A-Za-z][\w-]{0,40}(?:\[\d{1,5}\])?)=("[^"]*"|'[^']*'|\{[^}]{0,512}\}|\S*)""")
+_PAIR = re.compile(r"""(?<![\w-])([A-Za-z][\w-]{0,40}(?:\[\d{1,5}\])?)=("[^"]*"|'[^']*'|\{[^}]{0,512}\}|[^ ]*)""")
 _HEX = re.compile(r"(?:[0-9A-F]{2})+\Z")
 _ARGUMENT = re.compile(r"a\d+(?:\[\d+\])?\Z")
 
@@ -56,15 +56,18 @@ _STRINGS: Final = frozenset(
 )
 #: The kernel cuts a record at 8,970 bytes; what claims to be longer is read so far.
 _MAX_TEXT: Final = 65_536
+_NO_CALLS: Final[dict[str, str]] = {}
 _UNSET: Final = frozenset({"", "-", "unset", "4294967295", "-1", "?", "(null)"})
 _WHO: Final = ("AUID", "acct", "UID", "auid", "uid")
 
 
 class _Layout(NamedTuple):
-    """Names in an order. `encoded`: those of them whose value may be hexadecimal digits."""
+    """Names in an order. `encoded`: those of them whose value may be hexadecimal digits. `quotes`: how many marks its
+    text holds; what has more holds some within a value."""
 
     match: Callable[[str], re.Match[str] | None]
     encoded: tuple[str, ...]
+    quotes: int
 
 
 #: Layouts remembered, of one type and of all: whoever writes other names is read pair by pair.
@@ -83,9 +86,11 @@ class _Layouts:
 
     def read(self, text: str, kind: str) -> tuple[dict[str, Any], bool] | None:
         """The fields of a record, and whether any was decoded; None where no layout fits."""
-        layouts = self._by_type.get(kind, ())
-        for layout in layouts:
-            found = layout.match(text)
+        if "'" in text or "{" in text:
+            return None
+        quotes = text.count('"')
+        for layout in self._by_type.get(kind, ()):
+            found = layout.match(text) if layout.quotes == quotes else None
             if found is not None:
                 fields: dict[str, Any] = found.groupdict()
                 decoded = False
@@ -107,13 +112,13 @@ class _Layouts:
             return
         quoted = [value[:1] == '"' for _, _, value in pairs]
         parts = [
-            rf'{name}="(?P<{name}>[^"\s]*+)"' if in_quotes else rf"""{name}=(?P<{name}>(?!["'{{])\S*+)"""
+            f'{name}="(?P<{name}>[^"]*+)"' if in_quotes else f"{name}=(?P<{name}>[^ ]*+)"
             for name, in_quotes in zip(names, quoted, strict=True)
         ]
         pattern = re.compile(" ".join(parts))
         encoded = tuple(name for name, plain in zip(names, quoted, strict=True) if not plain and _encodes(name, kind))
         if pattern.fullmatch(text) is not None:
-            layouts.append(_Layout(pattern.fullmatch, encoded))
+            layouts.append(_Layout(pattern.fullmatch, encoded, 2 * sum(quoted)))
             self._known += 1
 
 
@@ -147,9 +152,12 @@ def audit_event(text: str, raw: bytes, own_ms: int, host: str, _topic: Topic) ->
     fields, decoded = pairs(text[head.end() : _MAX_TEXT], kind)
     fields["type"], fields["serial"] = kind, serial
     if "syscall" in fields and "SYSCALL" not in fields:
-        name = CALLS.get(fields.get("arch", ""), fields).get(fields["syscall"])
+        said = fields["syscall"]
+        name = CALLS.get(fields.get("arch", ""), _NO_CALLS).get(said)
         if name is not None:
             fields["SYSCALL"], decoded = name, True
+        elif said.isalnum() and not said.isdigit():  # as `ausearch -i` writes it
+            fields["SYSCALL"] = said
     event = Event(
         0,
         raw,

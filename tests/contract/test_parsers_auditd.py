@@ -27,6 +27,14 @@ def test_a_call_is_named_by_its_machines_table(arch: str, number: str, name: str
     assert found.format.form == ("opaque" if name else "text")
 
 
+def test_a_call_that_is_told_by_its_name_is_named_by_it() -> None:
+    """As `ausearch -i` writes it. What is neither number nor word names none."""
+    said = [
+        event(f"type=SYSCALL {HEAD} arch=x86_64 syscall={said} a0=x".encode()) for said in ("execve", "59", "?", "")
+    ]
+    assert [found.fields.get("SYSCALL") for found in said] == ["execve", None, None, None]
+
+
 def test_the_same_record_gives_the_same_event_once_its_layout_is_known() -> None:
     """A hexadecimal name after plain ones, and a plain one that looks like one."""
     said = [f"type=SYSCALL {HEAD} comm={comm} uid=0".encode() for comm in ('"a"', "62617368", '"62617368"', '"a b"')]
