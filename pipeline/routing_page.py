@@ -17,15 +17,17 @@ Status = Literal["carried", "by map", "not"]
 
 #: Each shape that a mapping or a parser of ours takes to Sigma's names: where it is done.
 MAPPINGS: Final = (
-    ("ECS (Elastic's agents, Filebeat)", "told by `ecs` or `event.category`", "`detectors/sigma/mappings/ecs.yml`"),
-    (
-        "Winlogbeat, Vector's `windows_event_log`",
-        "told by `winlog`, or `event_data`",
-        "`pipeline/parsers/winlogbeat.py`",
-    ),
-    ("NXLog, flat JSON", "told by `EventID` beside a channel", "`pipeline/parsers/windows.py`"),
-    ("EVTX as JSON", "told by `Event.System`", "`pipeline/parsers/windows.py`"),
+    ("NXLog, flat JSON", "told by `EventID` beside a channel", "`pipeline/parsers/nxlog.py`"),
+    ("EVTX as JSON, and binary in files", "told by `Event.System`", "`pipeline/parsers/evtx.py`"),
+    ("Winlogbeat, Elastic Agent on Windows", "told by `winlog`", "`pipeline/parsers/winlogbeat.py`"),
+    ("Vector's `windows_event_log`", "told by `event_id`, `channel`", "`pipeline/parsers/collectors.py`"),
+    ("OpenTelemetry's `windowseventlog`", "told by `event_id.id`", "`pipeline/parsers/collectors.py`"),
+    ("Fluent Bit, Fluentd on Windows", "told by `StringInserts`, `ProviderName`", "`pipeline/parsers/fluent.py`"),
+    ("other flat Windows events", "told by names for `EventID` and a channel", "`pipeline/parsers/fluent.py`"),
+    ("journald", "told by `_BOOT_ID`, `SYSLOG_IDENTIFIER`", "`pipeline/parsers/journald.py`"),
     ("auditd", "told by `type=… audit(…)`, also in syslog", "`pipeline/parsers/auditd.py`"),
+    ("ECS (Elastic's agents, Filebeat)", "told by `ecs` or `event.category`", "`detectors/sigma/mappings/ecs.yml`"),
+    ("OCSF 1.x", "told by `class_uid`", "`detectors/sigma/mappings/ocsf.yml`"),
     ("Zeek", "told by `uid` and `id.orig_h`, or `_path`", "`pipeline/parsers/zeek.py`, names by provider"),
     ("Suricata", "told by `event_type`", "`pipeline/parsers/suricata.py`, names by provider"),
     (
@@ -35,7 +37,13 @@ MAPPINGS: Final = (
     ),
     ("Cisco, Huawei", "told by `%FACILITY-5-MNEMONIC`", "`pipeline/parsers/cisco.py`"),
     ("Access logs, error logs of web servers", "told by their time", "`pipeline/parsers/access.py`"),
-    ("CloudTrail", "told by `eventSource`, `eventName`, `awsRegion`", "`pipeline/parsers/plain_json.py`"),
+    ("CloudTrail", "told by `eventSource`, `eventName`", "`detectors/sigma/mappings/cloudtrail.yml`"),
+    ("Kubernetes audit", "told by `audit.k8s.io`", "`detectors/sigma/mappings/kubernetes.yml`"),
+    ("Microsoft 365", "told by `Operation`, `Workload`", "`detectors/sigma/mappings/microsoft365.yml`"),
+    ("Entra ID, Azure", "told by `operationName`, or Graph's names", "`detectors/sigma/mappings/azure.yml`"),
+    ("Okta", "told by `eventType`, `actor`", "`pipeline/parsers/okta.py`"),
+    ("Google Cloud and Workspace", "told by `protoPayload`", "`detectors/sigma/mappings/google.yml`"),
+    ("GitHub, Bitbucket, Duo, OneLogin, OpenCanary", "told by their own names", "`pipeline/parsers/services.py`"),
 )
 
 
@@ -116,6 +124,11 @@ at most {SPAN_MS // 1000} s apart, a rule that finds both counts once; both dete
 ## Shapes that are known by themselves
 
 {_table(("shape", "how it is known", "where it is mapped"), iter(MAPPINGS))}
+A record on a topic is one event. Clouds also write documents that hold many (`{{"Records": [ … ]}}`, `records`, an
+`EventList`, an array): `qorgan detect` and `qorgan publish` take files of them apart, on a topic they are refused
+whole, as dead letters by the reason `shape`. Take them apart in the shipper: `unnest` of Vector, `split` of Logstash,
+`expand_event_list_from_field` of Filebeat. Binary EVTX files are read by the same two commands.
+
 Names with blanks stand without them too (`Threat Name`, `ThreatName`), channels are compared in lower case, a program
 in syslog may stand with its folder.
 

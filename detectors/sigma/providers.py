@@ -301,6 +301,24 @@ ANYWHERE: Final[Mapping[tuple[str, str], tuple[Place, ...]]] = {
     ("", "netflow"): (_sensor("suricata", "netflow", _EVE_FLOW), _sensor("suricata", "flow", _EVE_FLOW)),
 }
 
+#: Log sources of platforms whose records tell another service than the rules.
+PLATFORMS: Final[Mapping[LogSource, tuple[Place, ...]]] = {
+    **{
+        LogSource("m365", "", service): (Place("m365", "", "audit", title="Microsoft 365 audit"),)
+        for service in ("exchange", "threat_detection", "threat_management")
+    },
+    LogSource("azure", "", "pim"): (Place("azure", "", "riskdetection", title="Entra risk"),),
+}
+#: Log sources that records of clouds and platforms tell by themselves.
+_CLOUDS: Final = frozenset(
+    {LogSource("azure", "", name) for name in ("activitylogs", "auditlogs", "signinlogs", "riskdetection")}
+    | {LogSource("gcp", "", name) for name in ("gcp.audit", "google_workspace.admin", "google_workspace.login")}
+    | {LogSource("kubernetes", "", "audit"), LogSource("kubernetes", "application", "audit")}
+    | {LogSource("aws", "", "cloudtrail"), LogSource("m365", "", "audit"), LogSource("okta", "", "okta")}
+    | {LogSource("github", "", "audit"), LogSource("bitbucket", "", "audit"), LogSource("cisco", "", "duo")}
+    | {LogSource("onelogin", "", "onelogin.events"), LogSource("opencanary", "application")}
+)
+
 #: Values by which agents beside Sysmon tell a field of a category, whatever their mapping calls it.
 AGENTS: Final[Mapping[str, Names]] = {
     "network_connection": {
@@ -318,7 +336,8 @@ _DEVICES: Final = frozenset(
 #: What our parsers can tell of a record by itself; everything else takes a topic's settings to be carried.
 CARRIED: Final = frozenset(
     {LogSource("linux", "", name) for name in ("auditd", *SYSLOG)}
-    | {LogSource("linux"), LogSource("windows"), LogSource("suricata"), LogSource("aws", "", "cloudtrail")}
+    | {LogSource("linux"), LogSource("windows"), LogSource("suricata")}
+    | _CLOUDS
     | {LogSource("", "dns"), LogSource("", "proxy"), LogSource("", "ids"), LogSource("zeek")}
     | {LogSource("", "firewall"), LogSource("", "webserver"), LogSource("", "antivirus")}
     | _DEVICES
@@ -336,7 +355,7 @@ def providers(source: LogSource) -> tuple[Place, ...]:
     if both and not found:
         wide = providers(source._replace(service=""))
         found = [place for place in wide if place.service in _channels(source.service)]
-    return tuple(found)
+    return tuple(found) or PLATFORMS.get(source, ())
 
 
 def _channels(service: str) -> tuple[str, ...]:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 NAMED = 20
 
 Files = Annotated[
-    list[str], typer.Argument(metavar="FILE...", help="records, one a line; plain, .xz, .gz, .zst; - is stdin")
+    list[str], typer.Argument(metavar="FILE...", help="records, one a line, or EVTX; plain, .xz, .gz, .zst; - is stdin")
 ]
 
 

@@ -1,4 +1,4 @@
-"""Other JSON objects: CloudTrail by its own names, whatever else by the topic's default log source and ECS's names."""
+"""Other JSON objects: by the topic's default log source and ECS's names."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from detectors.ioc.observables import (
     take_url,
 )
 from pipeline.parsers.clock import moment
-from pipeline.parsers.shape import Topic, ip, reach, source, word
+from pipeline.parsers.shape import Topic, ip, reach, word
 from pipeline.parsers.windows import without_spaces
-from schemas.event import Event, Format, Source
+from schemas.event import Event, Format
 
 JSON = Format("json", "json")
 
@@ -67,24 +67,18 @@ def plain_json(doc: dict[str, Any], raw: bytes, _near: int, topic: Topic) -> Eve
     if " " in "".join(doc):
         doc = without_spaces(doc) | doc
     keys = doc.keys()
-    known = _source_of(doc, topic)
     own = 0
     if not _TIME_NAMES.isdisjoint(keys):
         for name in _TIMES:
             if name in keys and (own := moment(doc[name], topic.zone)):
                 break
-    event = Event(0, raw, JSON, known, doc, 0, own)
+    event = Event(0, raw, JSON, topic.source, doc, 0, own)
     heads = keys & _HEADS
     if heads:
         for column, their, paths, read in _COLUMNS:
             if not their.isdisjoint(heads):
                 setattr(event, column, _pick(doc, paths, read))
     return event
-
-
-def _source_of(doc: dict[str, Any], topic: Topic) -> Source:
-    cloudtrail = "eventSource" in doc and "eventName" in doc and "awsRegion" in doc
-    return source("aws", "", "cloudtrail") if cloudtrail else topic.source
 
 
 def _pick(doc: dict[str, Any], paths: tuple[tuple[str, ...], ...], read: Callable[[Any], str]) -> str:

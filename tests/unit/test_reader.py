@@ -8,9 +8,10 @@ import orjson
 import pytest
 
 from pipeline.parsers import Reader
-from pipeline.parsers.formats import JSON_SHAPES, NAMED_SHAPES, SHAPES, TEXT_SHAPES
+from pipeline.parsers.formats import JSON_SHAPES, MARKS, NAMED_SHAPES, SHAPES, TEXT_SHAPES
 from pipeline.parsers.objects import MAX_DEPTH
 from pipeline.parsers.shape import MAX_WORD
+from pipeline.parsers.telling import teller
 from pipeline.settings import Settings, TopicSettings
 from schemas.dead_letter import REASONS
 from schemas.errors import RefusedError
@@ -98,7 +99,7 @@ def test_a_fault_of_a_parser_costs_one_record(monkeypatch: pytest.MonkeyPatch) -
         raise RuntimeError("a bug")
 
     shapes = (JSON_SHAPES[0]._replace(parse=broken), *JSON_SHAPES[1:])
-    monkeypatch.setattr("pipeline.parsers.reader.JSON_SHAPES", shapes)
+    monkeypatch.setattr("pipeline.parsers.reader.tell", teller(shapes, MARKS))
     reading = READER.read(batch_of(b'{"EventID": 1, "Channel": "x"}', b"{}"))
     assert [one.reason for one in reading.dead] == ["fault"]
     assert len(reading.events) == 1

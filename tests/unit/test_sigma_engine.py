@@ -74,9 +74,10 @@ def test_a_rule_does_not_look_at_this_source(logsource: dict[str, str], source: 
 def test_a_log_source_that_no_parser_tells_is_not_carried() -> None:
     assert carried(LogSource("windows", "process_creation"))
     assert carried(LogSource("suricata"))
-    assert not carried(LogSource("okta", "", "okta"))
+    assert carried(LogSource("okta", "", "okta"))
+    assert not carried(LogSource("sql", "application"))
     assert not carried(LogSource("windows", "file_rename"))
-    assert places(LogSource("okta", "", "okta"))[0][:3] == ("okta", "", "okta")
+    assert places(LogSource("sql", "application"))[0][:3] == ("sql", "application", "")
 
 
 def test_a_process_rule_reads_the_names_of_4688() -> None:
