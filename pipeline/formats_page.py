@@ -32,6 +32,7 @@ ABOUT: Final[dict[str, About]] = {
     "windows": About("its own; the topic's zone where it has none", "`windows`, the channel"),
     **dict.fromkeys(("cloudtrail", "kubernetes", "microsoft365", "azure", "okta", "google", "github"), _CLOUD),
     **dict.fromkeys(("bitbucket", "duo", "onelogin", "opencanary", "ocsf", "qualys"), _CLOUD),
+    "wrapped": About("that of the line inside, else the collector's", "that of the line inside"),
     "bundle": About("none: it is refused whole", "`detect` and `publish` take it apart"),
     "journald": About("its own, UTC", "`linux`, by the program"),
     "ecs": About("`@timestamp`", "the operating system and `event.category`, else the topic's", "`mapping`"),

@@ -37,6 +37,7 @@ from pipeline.parsers import (
     syslog,
     windows,
     winlogbeat,
+    wrapped,
     zeek,
     zeek_tsv,
 )
@@ -55,6 +56,7 @@ JSON_SHAPES: Final = (
     Shape(collectors.OTEL, collectors.is_otel, collectors.otel, windows.OBSERVABLES),
     Shape(journald.JOURNALD, journald.is_journald, journald.journald, journald.OBSERVABLES),
     Shape(ocsf.OCSF, ocsf.is_ocsf, ocsf.ocsf, ocsf.OBSERVABLES),
+    Shape(wrapped.WRAPPED, wrapped.is_wrapped, wrapped.wrapped, wrapped.OBSERVABLES),
     Shape(ecs.ECS, ecs.is_ecs, ecs.ecs, ecs.OBSERVABLES),
     Shape(cloudtrail.CLOUDTRAIL, cloudtrail.is_cloudtrail, cloudtrail.cloudtrail, cloudtrail.OBSERVABLES),
     Shape(kubernetes.KUBERNETES, kubernetes.is_kubernetes, kubernetes.kubernetes, kubernetes.OBSERVABLES),
@@ -84,6 +86,7 @@ MARKS: Final = {
     "otel": "event_id body",
     "journald": "_BOOT_ID __REALTIME_TIMESTAMP BOOT_ID SYSLOG_IDENTIFIER",
     "ocsf": "class_uid",
+    "wrapped": "message log",
     "ecs": "ecs ecs.version event event.category",
     "cloudtrail": "eventSource",
     "kubernetes": "apiVersion auditID",
