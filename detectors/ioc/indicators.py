@@ -10,7 +10,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from hashlib import blake2b
-from typing import Final
+from typing import Any, Final
 
 import orjson
 
@@ -240,14 +240,13 @@ def confidence(text: str) -> int:
 
 def sealed(indicator: Indicator) -> Indicator:
     """The indicator with the revision that its content gives."""
-    before, after = indicator[:8], indicator[9:]
-    return Indicator(*before, revision(before, after), *after)
+    return joined(indicator[:8], indicator[9:])
 
 
-def revision(before: tuple[object, ...], after: tuple[object, ...]) -> str:
-    """The revision of an indicator by all that stands before it and after it in the tuple: 16 hexadecimal digits."""
+def joined(before: tuple[Any, ...], after: tuple[Any, ...]) -> Indicator:
+    """An indicator of what stands before its revision and after it, with the revision that these give."""
     try:
         content = orjson.dumps((before, after), default=tuple)  # a quarter of the time of `repr`
     except TypeError:  # half a character, which no JSON holds
         content = repr((before, after)).encode("utf-8", "surrogatepass")
-    return blake2b(content, digest_size=8).hexdigest()
+    return Indicator._make((*before, blake2b(content, digest_size=8).hexdigest(), *after))
