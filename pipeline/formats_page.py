@@ -32,6 +32,8 @@ ABOUT: Final[dict[str, About]] = {
     "windows": About("its own; the topic's zone where it has none", "`windows`, the channel"),
     **dict.fromkeys(("cloudtrail", "kubernetes", "microsoft365", "azure", "okta", "google", "github"), _CLOUD),
     **dict.fromkeys(("bitbucket", "duo", "onelogin", "opencanary", "ocsf", "qualys"), _CLOUD),
+    "wrapped": About("that of the line inside, else the collector's", "that of the line inside"),
+    "bundle": About("none: it is refused whole", "`detect` and `publish` take it apart"),
     "journald": About("its own, UTC", "`linux`, by the program"),
     "ecs": About("`@timestamp`", "the operating system and `event.category`, else the topic's", "`mapping`"),
     "eve": About("`timestamp`, with its zone", "`suricata`, the event type; `dns`, `proxy`, `ids`, `firewall`"),
@@ -82,8 +84,8 @@ def rows() -> Iterator[dict[str, str]]:
 
 
 def _what(shape: Shape) -> str:
-    """The first sentence of its parser's module."""
-    return _sentence(sys.modules[shape.parse.__module__].__doc__ or "")
+    """The first sentence of its module, which its sniff is of: some parsers are made of tables elsewhere."""
+    return _sentence(sys.modules[shape.sniff.__module__].__doc__ or "")
 
 
 def _sentence(text: str) -> str:

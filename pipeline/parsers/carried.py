@@ -44,12 +44,10 @@ def carried(program: str, message: str, raw: bytes, near_ms: int, topic: Topic) 
 
 
 def _object(text: str, raw: bytes, near_ms: int, topic: Topic) -> Event | None:
-    from pipeline.parsers.formats import JSON_SHAPES  # here, since syslog stands in that table
+    from pipeline.parsers.formats import tell  # here, since syslog stands in that table
 
     if not text.startswith("{"):
         return None
     doc = read_object(text.encode())
-    for shape in JSON_SHAPES:
-        if shape.sniff(doc):
-            return shape.parse(doc, raw, near_ms, topic)
-    return None
+    shape = tell(doc)
+    return None if shape is None else shape.parse(doc, raw, near_ms, topic)

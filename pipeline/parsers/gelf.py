@@ -43,9 +43,9 @@ def gelf(doc: dict[str, Any], raw: bytes, near_ms: int, topic: Topic) -> Event:
 def _windows(fields: dict[str, Any], raw: bytes, near_ms: int, topic: Topic) -> Event | None:
     if "EventID" not in fields:
         return None
-    from pipeline.parsers.formats import JSON_SHAPES  # here, since this format stands in that table
+    from pipeline.parsers.formats import SHAPES  # here, since this format stands in that table
 
     fields.setdefault("Hostname", fields["host"])
     fields.setdefault("EventTime", fields.get("timestamp"))
-    shape = JSON_SHAPES[0]
+    shape = SHAPES["nxlog"]
     return shape.parse(fields, raw, near_ms, topic) if shape.sniff(fields) else None

@@ -13,7 +13,7 @@ from detectors.ioc.observables import DIGESTS, Rows, take_agent, take_hash, take
 from detectors.sigma.pipelines import ours
 from pipeline.parsers.clock import moment
 from pipeline.parsers.devices import device_source
-from pipeline.parsers.shape import Topic, address_of, first_of
+from pipeline.parsers.shape import Topic, ip
 from schemas.errors import UnparsableError
 from schemas.event import Event, Format
 
@@ -37,15 +37,6 @@ _ANY = re.compile(r'(?<!\S)([A-Za-z0-9_.-]+)=(?:"([^"\\]*(?:\\.[^"\\]*)*)"|(\S*)
 _ODD = re.compile(r"[\\\t\r\n]")
 _FIRST = re.compile(r"[A-Za-z_][\w.-]{0,127}=", re.ASCII)
 _ESCAPE = re.compile(r'\\(["\\])')
-
-_HOST = first_of("devname", "device_name", "host", "hostname", "computer")
-_USER = first_of("user", "srcuser", "user_name", "username", "unauthuser")
-_SRC_IP = address_of("srcip", "src_ip", "src", "remip", "client_ip", "ip")
-_DST_IP = address_of("dstip", "dst_ip", "dst", "locip")
-_PROCESS = first_of("process", "exe", "app")
-_COMMAND = first_of("command", "cmd", "cmdline")
-_DOMAIN = first_of("qname", "hostname", "domain", "sni")
-_TIME = first_of("eventtime", "timestamp", "ts", "time", "@timestamp")
 
 
 def is_logfmt(text: str) -> bool:
@@ -72,7 +63,8 @@ def logfmt(text: str, raw: bytes, _near: int, topic: Topic) -> Event:
         known = device_source("sophos", "firewall", fields["log_type"], known)
     if topic.bare:
         return Event(0, raw, form, known, fields, 0, 0)
-    user, domain = _USER(get), _DOMAIN(get)
+    # All values are texts, so what the tables of other formats see to need not be seen to.
+    host = get("devname") or get("device_name") or ""
     return Event(
         0,
         raw,
@@ -83,13 +75,13 @@ def logfmt(text: str, raw: bytes, _near: int, topic: Topic) -> Event:
         _time(fields, topic),
         False,
         False,
-        _HOST(get) if not fortigate else get("devname", ""),
-        user,
-        _SRC_IP(get),
-        _DST_IP(get),
-        _PROCESS(get),
-        _COMMAND(get),
-        domain,
+        host if fortigate else host or get("host") or get("hostname") or get("computer") or "",
+        get("user") or get("srcuser") or get("user_name") or get("username") or get("unauthuser") or "",
+        ip(get("srcip") or get("src_ip") or get("src") or get("remip") or get("client_ip") or get("ip")),
+        ip(get("dstip") or get("dst_ip") or get("dst") or get("locip")),
+        get("process") or get("exe") or get("app") or "",
+        get("command") or get("cmd") or get("cmdline") or "",
+        get("qname") or get("hostname") or get("domain") or get("sni") or "",
     )
 
 
@@ -108,7 +100,8 @@ def _pairs(text: str) -> tuple[dict[str, Any], bool]:
 
 def _time(fields: dict[str, Any], topic: Topic) -> int:
     """`eventtime`, else `date` and `time` with `tz`, else what is called a time."""
-    day, clock = fields.get("date"), fields.get("time")
+    get = fields.get
+    day, clock = get("date"), get("time")
     if day and clock and "eventtime" not in fields:
-        return moment(f"{day}T{clock}{fields.get('tz', '')}", topic.zone)
-    return moment(_TIME(fields.get), topic.zone)
+        return moment(f"{day}T{clock}{get('tz', '')}", topic.zone)
+    return moment(get("eventtime") or get("timestamp") or get("ts") or get("time") or get("@timestamp"), topic.zone)

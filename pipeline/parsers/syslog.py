@@ -17,6 +17,7 @@ from pipeline.parsers.carried import MARKS, ODD, carried
 from pipeline.parsers.cisco import device
 from pipeline.parsers.clock import MONTHS, dated, moment, without_year
 from pipeline.parsers.linux import PROGRAMS, SERVICES
+from pipeline.parsers.logfmt import is_device, logfmt
 from pipeline.parsers.shape import Topic, ip, source
 from schemas.errors import UnparsableError
 from schemas.event import NOWHERE, Event, Format, Source
@@ -75,6 +76,9 @@ def syslog(text: str, raw: bytes, near_ms: int, topic: Topic) -> Event:
         return _event(
             raw, SYSLOG, priority, own, host, program or "", pid or "", text[found.end() :], {}, near_ms, topic
         )
+    at = text.find(">", 0, 6) + 1
+    if text[at : at + 1] in ("d", "l") and is_device(text[at:]):  # a firewall's pairs right behind the priority
+        return logfmt(text[at:], raw, near_ms, topic)
     if text[0] != "<" and (counted := _COUNTED.match(text)) is not None:
         return syslog(text[counted.end() :], raw, near_ms, topic)
     found = _RFC5424.match(text)

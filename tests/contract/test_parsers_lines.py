@@ -205,3 +205,62 @@ def test_what_the_fields_tell_stays_and_twenty_megabytes_are_bounded() -> None:
     assert ("ipv4", "10.0.0.5") in found
     assert ("domain", "x.y.example") in found
     assert len(found) <= 64
+
+
+# --- lines that a collector wrapped
+
+ZEEK = "1791738855.003000\tC1\t10.0.0.5\t5\t203.0.113.9\t443\ttcp\t-\t-\t-\t-\tSF\t-\t-\t0\tS\t1\t2\t3\t4\t-"
+LINES = {
+    "sshd": "<38>Oct 11 22:14:15 srv01 sshd[7]: Failed password for root from 203.0.113.9 port 4242 ssh2",
+    "cef": "CEF:0|Cisco|ASA|9|1|n|3|rt=1791738855003 src=10.0.0.5 dst=203.0.113.9",
+    "access": COMBINED,
+    "eve": '{"event_type":"alert","timestamp":"2026-10-11T17:14:15.003Z","flow_id":1,"src_ip":"10.0.0.5","dest_ip":'
+    '"203.0.113.9","alert":{"signature":"a \\"b\\""}}',
+    "zeek": '{"ts":1791738855.003,"uid":"C1","id.orig_h":"10.0.0.5","id.resp_h":"203.0.113.9","conn_state":"SF"}',
+}
+COLLECTORS: dict[str, dict[str, Any]] = {
+    "filebeat": {"agent": {"type": "filebeat"}, "ecs": {"version": "8.0"}, "host": {"name": "srv01"}, "message": 1,
+                 "@timestamp": "2026-10-11T17:14:16Z", "log": {"file": {"path": "/opt/zeek/logs/current/conn.log"}}},
+    "vector": {"source_type": "file", "file": "/opt/zeek/logs/conn.22:00.log", "host": "srv01", "message": 1,
+               "timestamp": "2026-10-11T17:14:16Z"},
+    "fluent bit": {"log": 1, "@timestamp": 1_791_738_856.0, "hostname": "srv01"},
+}  # fmt: skip
+
+
+def wrapping(collector: str, line: str) -> dict[str, Any]:
+    return {name: line if value == 1 and type(value) is int else value for name, value in COLLECTORS[collector].items()}
+
+
+@pytest.mark.parametrize("collector", COLLECTORS)
+@pytest.mark.parametrize("kind", LINES)
+def test_a_line_is_the_same_event_by_whichever_collector_it_came(kind: str, collector: str) -> None:
+    direct, found = event(LINES[kind].encode()), event(wrapping(collector, LINES[kind]))
+    assert (found.fields, found.source, found.observables) == (direct.fields, direct.source, direct.observables)
+    assert (found.time_ms, found.src_ip, found.format.name) == (direct.time_ms, direct.src_ip, direct.format.name)
+    sensor = kind in ("eve", "zeek")
+    assert found.host == ("" if sensor else "srv01")
+    assert found.format.form == ("opaque" if kind == "eve" else "json"), "the line stands in a JSON string"
+
+
+@pytest.mark.parametrize("collector", ["filebeat", "vector"])
+def test_a_zeek_line_takes_its_log_from_its_files_name(collector: str) -> None:
+    found = event(wrapping(collector, ZEEK))
+    assert (found.source, found.fields["conn_state"]) == (Source("zeek", "", "conn", 0), "SF")
+
+
+@pytest.mark.parametrize("line", ["hello", "a=1 b=2", '{"a": 1}', '{"a":', "CEF:0|cut", "", "x" * 1_000_000])
+def test_what_tells_no_format_stays_the_collectors_record(line: str) -> None:
+    found = event(wrapping("vector", line))
+    assert (found.format.name, found.fields["message"], found.host) == ("json", line, "srv01")
+    assert event(wrapping("filebeat", line)).format.name == "ecs"
+
+
+def test_what_a_module_took_apart_is_not_taken_apart_again() -> None:
+    parsed = {**wrapping("filebeat", LINES["sshd"]), "event": {"module": "system", "dataset": "system.auth"}}
+    assert event(parsed).format.name == "ecs"
+
+
+def test_rules_find_a_wrapped_line_by_its_values() -> None:
+    line = '203.0.113.9 - - [11/Oct/2026:22:14:15 +0500] "GET /a?p=\\..\\etc HTTP/1.1" 200 1 "-" "quo/ted"'
+    found = event(wrapping("vector", line))
+    assert finds(found, logsource={"category": "webserver"}, sel={"cs-uri-query|contains": "\\..\\etc"})

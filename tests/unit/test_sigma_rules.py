@@ -35,7 +35,7 @@ def test_without_paths_the_shipped_rules_are_in_force() -> None:
     assert not loaded.refused
     # These take a topic whose settings name them: `deploy/docs/application-events.md`.
     waiting = {rule.logsource.product for rule in loaded.not_carried}
-    assert waiting == {"bank", "oracle", "postgresql", "1c", "fortigate"}
+    assert waiting == {"bank", "oracle", "postgresql", "1c"}
 
 
 def test_a_file_and_a_folder_are_read_and_a_file_named_twice_is_read_once(tmp_path: Path) -> None:
