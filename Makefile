@@ -42,7 +42,7 @@ faults: $(VENV)/.dev $(QORGAN_KAFKA_HOME) ## kills and outages, and Apache Kafka
 shared: $(VENV)/.dev ## the tests on recordings kept beside the project, in ../shared/data
 	@$(PYTEST) -m "shared"
 
-fuzz: $(VENV)/.dev ## random rules, conditions and events; ARGS=600: ten minutes for each of the three
+fuzz: $(VENV)/.dev ## random rules, events and feeds; ARGS=600: ten minutes for each target
 	@QORGAN_FUZZ=$(or $(ARGS),20) $(BIN)/python -m pytest -q tests/fuzz
 
 bench: $(VENV)/.dev ## the benchmarks of BENCHMARKS.md

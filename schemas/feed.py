@@ -14,6 +14,8 @@ MIB: Final = 1 << 20
 Kind = Literal["files", "taxii", "misp", "csv", "list"]
 Level = Literal["informational", "low", "medium", "high", "critical"]
 Tlp = Literal["clear", "green", "amber", "amber+strict", "red"]
+#: Where a column stands: its name in the header, or its number from 1.
+Place = Annotated[str, Field(max_length=80)] | Annotated[int, Field(ge=1, le=200)]
 #: What a column may be: the names of `Columns`.
 Column = Literal[
     "type",
@@ -69,7 +71,7 @@ class Reading(_Strict):
     first: bool = Field(default=False, description="nothing was read before: what is no indicator is not withdrawn")
     authority: Literal["", "regulator", "sectoral"] = ""
     defaults: Defaults = Defaults()
-    columns: dict[Column, str | int] = {}
+    columns: dict[Column, Place] = {}
     delimiter: str = ""
     limits: Limits = Limits()
 
@@ -91,7 +93,7 @@ class FeedSettings(_Strict):
     )
     enabled: bool = Field(default=True, description="false: not polled; what it gave stays")
     defaults: Defaults = Field(default=Defaults(), description="what counts where an entry says nothing")
-    columns: dict[Column, str | int] = Field(
+    columns: dict[Column, Place] = Field(
         default={}, description="csv: our column → theirs, by name or by number from 1 (then there is no header)"
     )
     delimiter: str = Field(

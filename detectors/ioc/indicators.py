@@ -180,7 +180,8 @@ def normal(kind: str, text: str) -> Observable:
         raise ValueError(f"a value longer than {MAX_VALUE:,} characters")
     text = text.strip()
     form = _FORMS[wanted] if wanted else _TOLD_BY_VALUE[kind]
-    found = form(refang(text) if wanted in _FANGED or form is _place else text)
+    # A control character before `hxxp` would hide it from refanging, and be dropped behind it.
+    found = None if _CONTROL.search(text) else form(refang(text) if wanted in _FANGED or form is _place else text)
     if found is None or (wanted and found.type != wanted and not (found.type == "cidr" and wanted in _NETWORKS)):
         raise ValueError(f"a value that is no {wanted or kind}")
     return found

@@ -22,6 +22,7 @@ class Bench(StrEnum):
     latency = "latency"
     parsers = "parsers"
     indicators = "indicators"
+    feeds = "feeds"
     detect = "detect"
     correlate = "correlate"
     store = "store"

@@ -26,7 +26,9 @@ def span(text: str) -> float:
 
 
 def hunt(
-    indicators: Annotated[list[Path], typer.Option(metavar="PATH", help="STIX 2.1 or CSV; again for more")],
+    indicators: Annotated[
+        list[Path], typer.Option(metavar="PATH", help="STIX 2.1, MISP, CSV or a list; again for more")
+    ],
     since: Annotated[str, typer.Option(metavar="SPAN", help="how far back: 36h, 92d, 13w")] = "92d",
     as_json: AsJson = False,
 ) -> None:

@@ -46,7 +46,8 @@ def detect(
         list[Path] | None, typer.Option(metavar="PATH", help="Sigma rules: file or folder; again for more")
     ] = None,
     indicators: Annotated[
-        list[Path] | None, typer.Option(metavar="PATH", help="indicators: STIX 2.1 or CSV; again for more")
+        list[Path] | None,
+        typer.Option(metavar="PATH", help="indicators: STIX 2.1, MISP, CSV or a list; again for more"),
     ] = None,
     topic: Annotated[str, typer.Option(help="judge as records of this raw topic: its format and log source")] = "file",
     stage: Annotated[

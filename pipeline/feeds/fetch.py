@@ -155,7 +155,12 @@ class Fetch:
             self._bytes -= len(chunk)
             if self._bytes < 0:
                 raise self._refused(f"more than {self._feed.limits.bytes:,} bytes (limits.bytes)")
-            body.write(chunk)
+            try:
+                body.write(chunk)
+            except OSError as error:
+                raise self._refused(
+                    f"what it sends cannot be put aside ({error.strerror}). Make room in TMPDIR"
+                ) from None
 
     def _context(self) -> ssl.SSLContext:
         if self._tls is None:

@@ -6,20 +6,22 @@ feed, the events whose time in the manifest is another than it was.
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import AsyncIterator
 from itertools import count
 from typing import Any, BinaryIO, Final
 
-import orjson
-
 from detectors.ioc.feeds import Entry, Fault, Known
+from detectors.ioc.feeds.entry import EndError
+from detectors.ioc.feeds.unpack import unpacked
+from detectors.ioc.feeds.walk import ValueFault, Walk
 from pipeline.feeds.work import Work
-from schemas.errors import UnreachableError
+from schemas.errors import RefusedError, UnreachableError
+from schemas.feed import FeedSettings
 
 PAGE: Final = 2_000
 OVERLAP_S: Final = 3_600
-MAX_MANIFEST: Final = 128 << 20
 MAX_EVENTS: Final = 200_000
 _UUID: Final = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
@@ -58,7 +60,7 @@ async def _api(work: Work) -> AsyncIterator[Entry]:
 async def _feed(work: Work) -> AsyncIterator[Entry]:
     base = work.feed.url.removesuffix("manifest.json").rstrip("/")
     async with work.fetch.request(f"{base}/manifest.json") as answer:
-        events = _manifest(answer.body, work.feed.name)
+        events = await asyncio.to_thread(_manifest, answer.body, work.feed)
     seen: dict[str, int] = dict(work.cursor.get("events") or {})
     for uuid, stamp in events.items():
         if seen.get(uuid) == stamp:
@@ -75,14 +77,28 @@ async def _feed(work: Work) -> AsyncIterator[Entry]:
     work.whole = work.feed.snapshot
 
 
-def _manifest(body: BinaryIO, name: str) -> dict[str, int]:
-    """Event → when it was changed. Raises UnreachableError for what is none."""
-    data = body.read(MAX_MANIFEST + 1)
+def _manifest(body: BinaryIO, feed: FeedSettings) -> dict[str, int]:
+    """Event → when it was changed. Raises UnreachableError for what is no manifest."""
+    stamps: dict[str, int] = {}
     try:
-        said = orjson.loads(data) if len(data) <= MAX_MANIFEST else None
-    except orjson.JSONDecodeError:
-        said = None
-    if not isinstance(said, dict) or len(said) > MAX_EVENTS:
-        raise UnreachableError(f"feed {name}: manifest.json is none, or of more than {MAX_EVENTS:,} events.")
-    stamps = {key: str(fact.get("timestamp"))[:20] for key, fact in said.items() if isinstance(fact, dict)}
-    return {key: int(stamp) for key, stamp in stamps.items() if _UUID.fullmatch(key) and stamp.isdecimal()}
+        for _, stream in unpacked(body, feed.limits.bytes):
+            walk = Walk(stream, feed.limits.entry_bytes)
+            for uuid in walk.members():
+                stamp = _stamp(walk)
+                if _UUID.fullmatch(uuid) and stamp is not None:
+                    stamps[uuid] = stamp
+                if len(stamps) > MAX_EVENTS:
+                    raise RefusedError(f"feed {feed.name}: manifest.json names more than {MAX_EVENTS:,} events.")
+    except EndError as error:
+        raise UnreachableError(f"feed {feed.name}: manifest.json: {error}. It is tried again.") from None
+    return stamps
+
+
+def _stamp(walk: Walk) -> int | None:
+    try:
+        fact = walk.value()
+    except ValueFault:
+        walk.skip()
+        return None
+    stamp = str(fact.get("timestamp"))[:20] if isinstance(fact, dict) else ""
+    return int(stamp) if stamp.isascii() and stamp.isdecimal() else None

@@ -130,6 +130,7 @@ def test_more_entries_than_allowed_end_the_reading() -> None:
         ("[" + " AND ".join(f"(mutex:name = 'a{n}' OR mutex:name = 'b{n}')" for n in range(16)) + "]", "limits.values"),
         ("[" + " AND ".join(["(mutex:name = 'a' OR mutex:name = 'b')"] * 900) + "]", ""),
         ("[" + " AND ".join(f"mutex:name = 'a{n}'" for n in range(17)) + "]", "more than 16 values joined by AND"),
+        ("[mutex:name = 'x' AND file:name IN (" + ", ".join(f"'{n}'" for n in range(300)) + ")]", "256 others"),
         ("'" * 60_000, "a text"),
         ("[a:b = " + "'\\" * 20_000, "the path a:b"),
         ("[mutex:name = " + "'\\" * 20_000, "where a text should stand"),

@@ -130,7 +130,7 @@ def test_an_indicator_that_ends_before_it_begins_is_refused() -> None:
         ("type,value,colour", "unknown columns 'colour'"),
         ("value,title", "type and value are required"),
         ("type,value,value", "twice"),
-        ("10.0.0.1", "unknown columns"),
+        ("10.0.0.1,secret", "type and value are required"),
         ("", "empty"),
     ],
 )
@@ -300,10 +300,19 @@ def test_of_two_versions_the_latest_counts_and_a_revoked_one_is_none() -> None:
     assert only(given(orjson.dumps({"objects": objects}), "feed")).value == "10.0.0.2"
 
 
-@pytest.mark.parametrize("data", [b"", b"{", b"42", b"{}", b'{"objects": 1}', b"\xff", b'"x"'])
+@pytest.mark.parametrize(
+    "data",
+    [b"", b"{", b"42", b"{}", b'{"objects": 1}', b"\xff", b'"x"', b'{"data": [{"type": "indicator"}]}', b'{"a": [[]]}'],
+)
 def test_what_is_no_stix_is_one_fault(data: bytes) -> None:
-    feed = given(data, format="stix")
+    feed = given(data)
     assert (len(feed.indicators), len(feed.faults)) == (0, 1)
+
+
+def test_a_list_of_other_things_is_named_thing_by_thing() -> None:
+    feed = given(b'[{"type": "event", "id": 1}, {"type": "process"}, 7]')
+    assert [fault.where for fault in feed.faults[:3]] == ["object 0", "object 1", "item 2"]
+    assert feed.faults[-1].kind == "end"
 
 
 JUNK = st.recursive(

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import io
 import ssl
+import time
+import zipfile
 from base64 import b64decode
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
@@ -18,6 +21,7 @@ from aiohttp.test_utils import TestServer as Server
 
 from detectors.ioc.feeds import Entry, Fault, Revoked
 from pipeline.feeds import Poll, poll
+from pipeline.feeds.work import Work
 from schemas.errors import QorganError, RefusedError, UnreachableError
 from schemas.feed import FeedSettings
 from schemas.indicator import Indicator
@@ -118,6 +122,48 @@ async def test_a_snapshot_that_is_empty_or_breaks_off_withdraws_nothing(serve: S
     assert not made.whole
 
 
+async def test_a_zip_may_come_by_a_server(serve: Serve) -> None:
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        archive.writestr("a.csv", "type,value\nip,203.0.113.1\n")
+        archive.writestr("b.txt", "203.0.113.2\n")
+    url = await serve({"/z": answers(packed.getvalue())})
+    entries, _ = await polled(FeedSettings(name="f", kind="files", url=f"{url}z"))
+    assert values(entries) == ["203.0.113.1", "203.0.113.2"]
+
+
+async def test_a_reading_that_nobody_waits_for_any_more_ends() -> None:
+    loop, started = asyncio.get_running_loop(), asyncio.Event()
+
+    class Slow(io.BytesIO):
+        reads = 0
+
+        def read(self, _: int | None = -1) -> bytes:
+            self.reads += 1
+            loop.call_soon_threadsafe(started.set)
+            time.sleep(0.01)
+            return b'{"type":"bundle","objects":[' if self.reads == 1 else b" "
+
+    stream = Slow()
+    async with aiohttp.ClientSession() as session:
+        work = Work(FeedSettings(name="f", kind="files", path=Path("x")), {}, 0, session)
+
+        async def reading() -> None:
+            async for _ in work.entries(stream):
+                pass
+
+        task = asyncio.create_task(reading())
+        await started.wait()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        until, before = time.monotonic() + 10, -1
+        while stream.reads != before:
+            assert time.monotonic() < until
+            before = stream.reads
+            await asyncio.sleep(0.1)
+
+
 async def test_a_folder_gives_what_has_changed(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("type,value\nip,203.0.113.1\n")
     (tmp_path / "b.json").write_bytes(bundle(indicator(1, "[ipv4-addr:value = '203.0.113.2']")))
@@ -195,6 +241,16 @@ async def test_a_collection_is_read_page_by_page_and_then_from_where_it_ended(se
     collection.pages = 1
     await polled(feed, orjson.loads(orjson.dumps(first.cursor)))
     assert collection.asked[-1]["added_after"] == "2026-01-01T00:00:02.000Z"
+
+
+@pytest.mark.parametrize("body", [b"{}", b'{"more": false}', b'{"objects": []}'])
+async def test_a_page_may_be_empty_and_the_cursor_stays(serve: Serve, body: bytes) -> None:
+    url = await serve({"/c/objects/": answers(body)})
+    entries, made = await polled(
+        FeedSettings(name="t", kind="taxii", url=f"{url}c"), {"added_after": "2026-01-01T00:00:00Z"}
+    )
+    assert not entries
+    assert made.cursor["added_after"] == "2026-01-01T00:00:00Z"
 
 
 async def test_a_cursor_never_claims_a_page_whose_neighbour_is_as_old(serve: Serve, secret: Path) -> None:
@@ -276,7 +332,7 @@ async def test_a_feed_of_files_is_read_by_its_manifest(serve: Serve) -> None:
         return web.Response(body=body[: -9 if number == 2 else None])
 
     async def index(_: web.Request) -> web.Response:
-        return web.Response(body=orjson.dumps(manifest))
+        return web.Response(body=gzip.compress(orjson.dumps(manifest)), headers={"Content-Encoding": "gzip"})
 
     url = await serve({"/feed/manifest.json": index, "/feed/{uuid}.json": one})
     feed = FeedSettings(name="m", kind="misp", url=f"{url}feed/")
@@ -288,6 +344,13 @@ async def test_a_feed_of_files_is_read_by_its_manifest(serve: Serve) -> None:
     manifest[uuids[1]]["timestamp"] = "200"
     entries, _ = await polled(feed, orjson.loads(orjson.dumps(first.cursor)))
     assert read == ["1", "3"], "what has changed, and what was not there"
+
+
+@pytest.mark.parametrize("body", [b"", b"[]", b"7", b"{", gzip.compress(b"{}" * 9)[:-5], b'{"a": 1'])
+async def test_what_is_no_manifest_is_said_to_be_none(serve: Serve, body: bytes) -> None:
+    url = await serve({"/manifest.json": answers(body)})
+    error = await refused(FeedSettings(name="m", kind="misp", url=url))
+    assert "manifest.json: " in str(error)
 
 
 # --- servers that do what they should not

@@ -20,6 +20,8 @@ from detectors.sigma.rule import LogSource, Rule
 from pipeline.parsers import Reader
 from pipeline.settings import load as load_settings
 from tests.builders import batch_of
+from tests.fuzz import feeds
+from tests.fuzz.bending import mutated
 from tests.fuzz.conditions import NAMES, holds
 from tests.semantics import CASES
 from tests.sigma import ANY, event, pairs, plain_pairs, rule_text, tree_rule
@@ -44,7 +46,7 @@ _EVENTS: Final = [event(fields) for fields in ({}, {"F": "abc"}, {"F": [1, None,
 
 def rules(random: Random) -> None:
     """Any bytes as a rule file: read or refused by name, in bounded time; what is read finds what it finds plainly."""
-    data = _mutated(random, _rule_text(random)) if random.random() < 0.7 else _rule_text(random)
+    data = mutated(random, _rule_text(random), _PIECES) if random.random() < 0.7 else _rule_text(random)
     start = time.process_time()
     loaded = load("fuzz.yml", data)
     engine = Engine(loaded.rules)
@@ -80,7 +82,12 @@ def events(random: Random) -> None:
     assert time.process_time() - start < LONGEST, records
 
 
-TARGETS: Final[dict[str, Callable[[Random], None]]] = {"rules": rules, "conditions": conditions, "events": events}
+TARGETS: Final[dict[str, Callable[[Random], None]]] = {
+    "rules": rules,
+    "conditions": conditions,
+    "events": events,
+    **feeds.TARGETS,
+}
 
 _CONDITION_WORDS: Final = (
     *NAMES, "and", "or", "not", "(", ")", "1 of them", "all of them", "any of s*", "all of *1", "1 of nosuch*", "of",
@@ -116,22 +123,6 @@ def _rule_text(random: Random) -> bytes:
         return rule_text(detection)
 
 
-def _mutated(random: Random, data: bytes) -> bytes:
-    made = bytearray(data)
-    for _ in range(random.randint(1, 6)):
-        at = random.randrange(len(made) + 1)
-        match random.randrange(4):
-            case 0:
-                made[at:at] = random.choice(_PIECES)
-            case 1:
-                del made[at : at + random.randint(1, 20)]
-            case 2:
-                made[at:at] = made[max(0, at - random.randint(1, 200)) : at] * random.randint(1, 5)
-            case _:
-                made[at : at + 1] = bytes([random.randrange(256)])
-    return bytes(made)
-
-
 def _record(random: Random) -> bytes:
     case = random.choice(CASES)
     fields: Any = dict(case.event) if random.random() < 0.7 else {"F": random.choice(_ODD), "G": random.choice(_ODD)}
@@ -140,4 +131,4 @@ def _record(random: Random) -> bytes:
         before, after = random.choice(((b'{"F":', b"}"), (b"[", b"]"), (b'{"F":[', b"]}")))
         depth = random.randint(1, 1_100)
         raw = b'{"F":' + before * depth + raw + after * depth + b"}"
-    return _mutated(random, raw) if random.random() < 0.4 else raw
+    return mutated(random, raw, _PIECES) if random.random() < 0.4 else raw

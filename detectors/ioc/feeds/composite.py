@@ -6,7 +6,6 @@ to meet the same; a port is a remark; a registry value's data counts only togeth
 
 from __future__ import annotations
 
-import re
 from typing import Final
 
 from detectors.ioc.feeds.entry import ForeignError
@@ -14,8 +13,22 @@ from detectors.ioc.feeds.made import told
 from detectors.ioc.feeds.stix_pattern import Row
 from detectors.ioc.indicators import ALIASES, normal
 
-#: As types are called; what is none may be a value, which no error shows.
-_NAME: Final = re.compile(r"[a-z][a-z0-9|_-]{0,39}")
+#: Types of MISP that are no observables here: they may be named, while any other word may be a value.
+_UNMATCHED: Final = frozenset((
+    "aba-rtn", "as", "attachment", "authentihash", "bic", "btc", "campaign-name", "cc-number", "cdhash", "comment",
+    "community-id", "cookie", "cpe", "counter", "dash", "datetime", "dns-soa-email", "email-attachment", "email-body",
+    "email-header", "email-message-id", "email-mime-boundary", "email-subject", "email-thread-index",
+    "email-x-mailer", "filename-pattern", "filename|authentihash", "filename|impfuzzy", "filename|pehash",
+    "filename|sha224", "filename|sha384", "filename|tlsh", "filename|vhash", "float", "gene", "git-commit-id",
+    "github-username", "hassh-md5", "hasshserver-md5", "hex", "http-method", "impfuzzy", "integer", "jabber-id",
+    "jarm-fingerprint", "kusto-query", "mac-address", "mac-eui-64", "malware-type", "mime-type",
+    "mobile-application-id", "named-pipe", "other", "pattern-in-file", "pattern-in-memory", "pattern-in-traffic",
+    "pdb", "pehash", "pgp-public-key", "phone-number", "port", "process-state", "prtn", "regkey|value", "sha224",
+    "sha3-256", "sha3-384", "sha3-512", "sha384", "sha512/224", "sha512/256", "sigma", "size-in-bytes", "snort",
+    "telfhash", "text", "threat-actor", "tlsh", "twitter-id", "vhash", "vulnerability", "weakness",
+    "whois-registrant-email", "windows-scheduled-task", "windows-service-name", "x509-fingerprint", "xmr", "yara",
+    "zeek",
+))  # fmt: skip
 _PORTS: Final = {
     "ip-src|port": "ip",
     "ip-dst|port": "ip",
@@ -46,7 +59,7 @@ def rows(kind: str, text: str) -> tuple[list[Row], tuple[str, ...]]:
         return [(normal(_PORTS[kind], host),)], (f"port:{port}",)
     if kind == "regkey|value":
         raise ForeignError("a registry key with its data: the data is no observable, and half of it would be too much")
-    raise ForeignError("an unknown type" + (f" ({kind})" if _NAME.fullmatch(kind) else ""))
+    raise ForeignError("an unknown type" + (f" ({kind})" if kind in _UNMATCHED else ""))
 
 
 def _host_and_port(text: str) -> tuple[str, str]:

@@ -8,7 +8,7 @@ same indicator in every file.
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import BinaryIO, Final, get_args
 
 from detectors.ioc import indicators
@@ -22,8 +22,8 @@ COLUMNS: Final[tuple[str, ...]] = get_args(Column)
 SEPARATORS: Final = ",;\t|"
 _MAX_COLUMNS: Final = 200
 
-#: Column → where it stands in a line.
-Places = dict[str, int]
+#: Columns, and where they stand in a line.
+Places = list[tuple[str, int]]
 
 
 def entries(stream: BinaryIO, reading: Reading) -> Iterator[Entry]:
@@ -82,56 +82,51 @@ def _named(names: list[str], reading: Reading) -> Places:
         missing = [theirs for theirs in wanted.values() if theirs not in names]
         if missing:
             raise ValueError(f"the header has no column {missing[0][:40]!r}, which the column map names")
-        return {ours: names.index(theirs) for ours, theirs in wanted.items()}
+        return [(ours, names.index(theirs)) for ours, theirs in wanted.items()]
     if not any(names):
         raise ValueError(f"there is no header; the columns are {', '.join(COLUMNS)}")
+    if "value" not in names or ("type" not in names and not reading.defaults.type):
+        raise ValueError(f"the columns type and value are required; there are {', '.join(COLUMNS)}")
     unknown = [name for name in names if name not in COLUMNS]
     if unknown:
         said = ", ".join(repr(name[:40]) for name in unknown[:5])
         raise ValueError(f"unknown columns {said}; there are {', '.join(COLUMNS)}. A column map may name others")
-    if "value" not in names or ("type" not in names and not reading.defaults.type):
-        raise ValueError("the columns type and value are required")
     if len(set(names)) < len(names):
         raise ValueError("a column stands twice")
-    return {name: place for place, name in enumerate(names)}
+    return [(name, place) for place, name in enumerate(names)]
 
 
 def _numbered(reading: Reading) -> Places:
-    return {ours: int(theirs) - 1 for ours, theirs in reading.columns.items() if str(theirs).isdecimal()}
+    return [(ours, int(theirs) - 1) for ours, theirs in reading.columns.items() if str(theirs).isdecimal()]
 
 
 def _line(cells: list[str] | None, places: Places, width: int, reading: Reading) -> Iterator[Entry]:
     if cells is None or len(cells) > width:
         raise ValueError(f"not {width} cells")
 
-    def said(column: str) -> str:
-        place = places.get(column)
-        return cells[place].strip() if place is not None and place < len(cells) else ""
-
-    rows, remarks = composite.rows(said("type") or reading.defaults.type, said("value"))
-    since, first_seen = _moment(said("valid_from")), _moment(said("first_seen"))
+    row = {column: cells[place].strip() for column, place in places if place < len(cells) and cells[place]}
+    said = row.get
+    rows, remarks = composite.rows(said("type") or reading.defaults.type, said("value", ""))
+    first_seen = indicators.moment(said("first_seen", ""))
     common = made.shared(
         reading,
-        id=made.identifier(said("id")),
-        title=said("title"),
-        level=indicators.level(said("level")) if said("level") else "",
-        confidence=indicators.confidence(said("confidence")) if said("confidence") else None,
-        valid_from=since,
-        valid_until=_moment(said("valid_until")),
+        id=made.identifier(said("id", "")),
+        title=said("title", ""),
+        level=indicators.level(level) if (level := said("level")) else "",
+        confidence=indicators.confidence(confidence) if (confidence := said("confidence")) else None,
+        valid_from=indicators.moment(said("valid_from", "")),
+        valid_until=indicators.moment(said("valid_until", "")),
         since=first_seen,
         first_seen=first_seen,
-        tlp=indicators.tlp(said("tlp")) if said("tlp") else "",
-        tags=(*_parts(said("tags")), *remarks),
-        phases=_parts(said("phases")),
-        source=said("source"),
+        tlp=indicators.tlp(tlp) if (tlp := said("tlp")) else "",
+        tags=_parts(said("tags", "")) + remarks,
+        phases=_parts(said("phases", "")),
+        source=said("source", ""),
     )
     if not common.id:
         parts = [part for row in rows for one in row for part in one]
         common = common._replace(id=long_hash("indicator", *parts, common.source))
     return made.of(common, rows)
-
-
-_moment: Final[Callable[[str], int]] = indicators.moment
 
 
 def _parts(text: str) -> tuple[str, ...]:

@@ -80,7 +80,7 @@ class Document:
 
     def _item(self, one: dict[str, Any], loose: Event) -> Iterator[Entry]:
         event = one.get("Event")
-        if "to_ids" in one:
+        if "to_ids" in one or ("uuid" in one and "value" in one):
             self._recognised = True
             yield from _one(loose.attribute(one))
         elif isinstance(event, dict) or "Attribute" in one or "Object" in one:
@@ -88,11 +88,12 @@ class Document:
             made = Event(self._reading, self._events)
             yield from made.whole(event if isinstance(event, dict) else one)
             yield from self._closed(made)
-        elif isinstance(one.get("type"), str):
+        elif isinstance(one.get("type"), str) and "--" in str(one.get("id")):
             self._recognised = True
             yield from _one(self._stix.take(one))
         else:
-            yield Fault("an item", "neither STIX nor MISP")
+            yield Fault(f"object {self._stix.seen}", "neither STIX nor MISP")
+            self._stix.seen += 1
 
     def _object(self, depth: int) -> Iterator[Entry]:
         """An object key by key: what it is, its keys tell."""
@@ -123,7 +124,8 @@ class Document:
 
     def _alone(self, facts: dict[str, Any]) -> Iterator[Entry]:
         """What stood beside the lists: an envelope's word on the next page, or one STIX object by itself."""
-        self._recognised |= any(key in facts for key in _ENVELOPE) or facts.get("type") == "bundle"
+        empty = not facts and self._reading.format == "stix"  # so TAXII says that there is nothing
+        self._recognised |= empty or any(key in facts for key in _ENVELOPE) or facts.get("type") == "bundle"
         self._known.envelope = {key: facts[key] for key in _ENVELOPE if key in facts}
         if isinstance(facts.get("type"), str) and "spec_version" in facts and facts["type"] != "bundle":
             self._recognised = True

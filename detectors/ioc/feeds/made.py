@@ -6,6 +6,7 @@ so an entry that could name its source could withdraw the regulator's indicators
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from typing import Final
@@ -21,7 +22,8 @@ MAX_PHASES: Final = 16
 _MARKS: Final = ("=", "+", "-", "@", " ")
 _LONG: Final = 4_096
 DAY_MS: Final = DAY_S * 1_000
-_HOME: Final = ("ip", "hash", "email", "domain")
+_DIGEST: Final = re.compile(r"[0-9a-fA-F]{32,128}")
+_ADDRESS: Final = re.compile(r"[0-9.]+(?:/\d+)?|[0-9a-fA-F:.\[\]]*:[0-9a-fA-F:.\[\]]*(?:/\d+)?")
 
 
 def shared(
@@ -83,12 +85,17 @@ def told(text: str) -> Row:
     """A value whose type nobody told, by its looks: an address, a URL, a digest, e-mail, domain. Raises ValueError."""
     if "://" in text or "[:" in text or text[:4].lower() == "hxxp":
         return (indicators.normal("url", text),)
-    for kind in _HOME:
-        try:
-            return (indicators.normal(kind, text),)
-        except ValueError:
-            continue
-    raise ValueError("a value that does not tell its type")
+    plain = indicators.refang(text.strip())
+    if "@" in plain:
+        kind = "email"
+    elif _DIGEST.fullmatch(plain):
+        kind = "hash"
+    else:
+        kind = "ip" if _ADDRESS.fullmatch(plain) else "domain"
+    try:
+        return (indicators.normal(kind, plain),)
+    except ValueError:
+        raise ValueError("a value that does not tell its type") from None
 
 
 def clean(text: str) -> str:

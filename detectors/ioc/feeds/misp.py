@@ -15,8 +15,8 @@ from detectors.ioc.feeds.aside import Aside
 from detectors.ioc.feeds.entry import Entry, Fault, ForeignError, Revoked
 from schemas.feed import Reading
 
-_FACTS: Final = ("info", "threat_level_id", "Orgc", "Tag", "Galaxy", "uuid")
-_KEPT: Final = ("uuid", "type", "value", "to_ids", "deleted", "timestamp", "comment", "first_seen", "last_seen", "Tag")
+_FACTS: Final = ("info", "threat_level_id")
+_KEPT: Final = ("uuid", "type", "value", "to_ids", "deleted", "timestamp", "comment", "first_seen", "last_seen")
 _LEVELS: Final = {"1": "high", "2": "medium", "3": "low"}
 #: MISP's taxonomy `misp:confidence-level`, with the numbers that it gives its words.
 _CONFIDENCE: Final = {
@@ -44,21 +44,23 @@ class Event:
         """What the event says of itself."""
         if key == "Galaxy":
             self._phases += _phases_of(value)
-        elif key in _FACTS:
-            self._facts[key] = value
+        else:
+            self._facts |= _facts({key: value})
 
-    def attribute(self, one: Any, of: str = "") -> Fault | None:
-        """Take one attribute; `of` names the MISP object that it stands in. A fault where it cannot be read."""
+    def attribute(self, one: Any) -> Fault | None:
+        """Take one attribute. A fault where it cannot be read."""
         where = f"{self._where} attribute {self.attributes}"
         self.attributes += 1
         if not isinstance(one, dict):
             return Fault(where, "no object")
-        kept = {name: one[name] for name in _KEPT if one.get(name) is not None}
-        if not isinstance(kept.get("uuid"), str) or not 8 <= len(kept["uuid"]) <= 64:
+        kept = {name: value for name in _KEPT if type(value := one.get(name)) in (str, int, bool)}
+        uuid = kept.get("uuid")
+        if not isinstance(uuid, str) or not 8 <= len(uuid) <= 64:
             return Fault(where, "an attribute without a uuid")
-        if "Event" in one and isinstance(one["Event"], dict):
-            kept["Event"] = {key: one["Event"][key] for key in _FACTS if key in one["Event"]}
-        kept["of"] = of
+        if one.get("Tag"):
+            kept["tags"] = _names(one["Tag"])
+        if isinstance(of := one.get("Event"), dict):
+            kept["event"] = _facts(of)
         self._aside.add(kept)
         return None
 
@@ -76,11 +78,11 @@ class Event:
     def object(self, one: Any) -> Iterator[Fault]:
         """Take the attributes of a MISP object: each is an indicator of its own."""
         if isinstance(one, dict):
-            yield from self._all(one.get("Attribute"), _text(one, "name"), gone=_yes(one.get("deleted")))
+            yield from self._all(one.get("Attribute"), gone=_yes(one.get("deleted")))
 
-    def _all(self, attributes: Any, of: str = "", *, gone: bool = False) -> Iterator[Fault]:
+    def _all(self, attributes: Any, *, gone: bool = False) -> Iterator[Fault]:
         for one in attributes if isinstance(attributes, list) else ():
-            fault = self.attribute(one | {"deleted": True} if gone and isinstance(one, dict) else one, of)
+            fault = self.attribute(one | {"deleted": True} if gone and isinstance(one, dict) else one)
             if fault is not None:
                 yield fault
 
@@ -99,10 +101,9 @@ class Event:
         changed = _seconds(one.get("timestamp"))
         if _yes(one.get("deleted")) or not _yes(one.get("to_ids")):
             return () if self._reading.first else (Revoked(self._reading.source, key, changed),)
-        facts = self._facts | one.get("Event", {})
+        facts = self._facts | one.get("event", {})
         rows, remarks = composite.rows(_text(one, "type")[:64] or "-", _text(one, "value"))
-        tags = [*_names(one.get("Tag")), *_names(facts.get("Tag"))]
-        orgc = facts.get("Orgc")
+        tags = [*one.get("tags", ()), *facts.get("tags", ())]
         common = made.shared(
             self._reading,
             id=key,
@@ -117,9 +118,19 @@ class Event:
             tlp=_strictest(tags),
             tags=(*[_tag(tag) for tag in tags if not tag.lower().startswith("tlp:")], *remarks),
             phases=(*_phases(tags), *self._phases),
-            source=_text(orgc, "name") if isinstance(orgc, dict) else "",
+            source=_text(facts, "creator"),
         )
         return made.of(common, rows)
+
+
+def _facts(event: dict[str, Any]) -> dict[str, Any]:
+    """What an event says of all its attributes, slim."""
+    found: dict[str, Any] = {key: event[key] for key in _FACTS if type(event.get(key)) in (str, int)}
+    if "Tag" in event:
+        found["tags"] = _names(event["Tag"])
+    if isinstance(creator := event.get("Orgc"), dict):
+        found["creator"] = _text(creator, "name")[:80]
+    return found
 
 
 def _names(tags: Any) -> list[str]:
@@ -187,7 +198,7 @@ def _when(one: dict[str, Any], name: str) -> int:
     """A time as MISP writes it: ISO 8601, or microseconds since the epoch."""
     text = str(one.get(name) or "")[:40]
     if text.isascii() and text.isdecimal():
-        return int(text) // 1_000 if len(text) > 13 else _seconds(text)
+        return int(text) // 1_000 if 14 <= len(text) <= 17 else _seconds(text)
     try:
         return indicators.moment(text)
     except ValueError:

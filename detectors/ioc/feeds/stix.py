@@ -38,6 +38,7 @@ _MARKINGS: Final = {
 MAX_KNOWN: Final = 100_000
 _KEPT: Final = ("id", "pattern", "pattern_type", "name", "confidence", "valid_from", "valid_until", "revoked")
 _PLAIN: Final = (str, int, bool)
+_PATTERNS: Final = ("pcre", "sigma", "snort", "suricata", "yara")
 _MAX_LIST: Final = 64
 _MAX_DESCRIBED: Final = 10_000
 _NAMED: Final = ("malware", "tool", "threat-actor", "intrusion-set", "campaign", "attack-pattern")
@@ -146,7 +147,8 @@ class Stix:
 
     def _rows(self, one: dict[str, Any]) -> list[Row]:
         if one.get("pattern_type", "stix") != "stix":
-            raise ForeignError(f"a pattern of type {made.clean(_text(one, 'pattern_type'))[:40]}")
+            kind = _text(one, "pattern_type")
+            raise ForeignError(f"a pattern of type {kind if kind in _PATTERNS else 'unknown'}")
         if not isinstance(one.get("pattern"), str):
             raise ValueError("an indicator without a pattern")  # noqa: TRY004 - a feed's fault, not a caller's
         return rows(one["pattern"], self._limits.values, self._limits.pattern)

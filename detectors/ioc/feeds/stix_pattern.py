@@ -8,6 +8,7 @@ pattern is understood whole or not at all. No step recurses, so depth costs noth
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator
 from typing import Final
 
@@ -18,6 +19,8 @@ from schemas.event import Observable
 
 MAX_TOGETHER: Final = 16
 MAX_VALUES: Final = 10_000
+#: Rows that begin with the same value: every event that holds it pays for each.
+MAX_OF_VALUE: Final = 256
 MAX_PATTERN: Final = 65_536
 
 #: Rarest first: what an event seldom holds is looked up, the rest is asked only then.
@@ -62,8 +65,10 @@ def rows(pattern: str, most: int = MAX_VALUES, longest: int = MAX_PATTERN) -> li
         return [(observed(kind, single[2]),)]  # nine patterns of ten
     reading = _Reading(pattern, most)
     found = reading.observations()
-    made = (tuple(sorted(joined(set(row)), key=_rarity)) for row in found)
-    return list(dict.fromkeys(made))
+    made = list(dict.fromkeys(tuple(sorted(joined(set(row)), key=_rarity)) for row in found))
+    if max(Counter(row[0] for row in made).values()) > MAX_OF_VALUE:
+        raise ForeignError(f"a pattern with one value joined to more than {MAX_OF_VALUE} others")
+    return made
 
 
 def _rarity(one: Observable) -> tuple[int, str]:

@@ -20,16 +20,22 @@ CHUNK: Final = 1 << 20
 MAX_MEMBERS: Final = 1_000
 #: Python keeps some 20 times of a zip's directory in memory, and reads it before anything can be asked of it.
 MAX_DIRECTORY: Final = 1 << 20
+#: What is packed is not counted: what comes out of it is.
+_ENDLESS: Final = 1 << 60
 _END: Final = b"PK\x05\x06"
 
 
 class Bounded(io.RawIOBase):
-    """A stream that ends with EndError after `most` bytes, and for bytes that cannot be unpacked."""
+    """A stream that ends with EndError after `most` bytes, or where it cannot be unpacked; what came before counts.
+
+    A read fills its buffer whole, so that what looks at the start of a stream sees it, in whatever pieces it comes.
+    """
 
     def __init__(self, stream: BinaryIO, most: int, left: int | None = None) -> None:
-        self._stream = stream
+        self._read = getattr(stream, "read1", stream.read)
         self._most = most
         self._left = most if left is None else left
+        self._end: EndError | None = None
 
     @property
     def left(self) -> int:
@@ -41,16 +47,30 @@ class Bounded(io.RawIOBase):
         return True
 
     def readinto(self, buffer: bytearray | memoryview) -> int:  # type: ignore[override]  # typeshed wants its own Buffer
-        """As a file's. At most what is left and one byte, which tells that there is more."""
+        """As a file's."""
+        filled = 0
+        while filled < len(buffer) and self._end is None:
+            data = self._some(len(buffer) - filled)
+            if not data:
+                break
+            buffer[filled : filled + len(data)] = data
+            filled += len(data)
+        if self._end is not None and not filled:
+            raise self._end
+        return filled
+
+    def _some(self, most: int) -> bytes:
+        """At most what is left and one byte, which tells that there is more."""
         try:
-            data = self._stream.read(min(len(buffer), self._left + 1))
+            data: bytes = self._read(min(most, self._left + 1))
         except (EOFError, zlib.error, zipfile.BadZipFile, gzip.BadGzipFile, NotImplementedError):
-            raise EndError("what is packed is broken") from None
+            self._end = EndError("what is packed is broken")
+            return b""
         if len(data) > self._left:
-            raise EndError(f"more than {self._most:,} bytes unpacked (limits.bytes)")
+            self._end = EndError(f"more than {self._most:,} bytes unpacked (limits.bytes)")
+        data = data[: self._left]
         self._left -= len(data)
-        buffer[: len(data)] = data
-        return len(data)
+        return data
 
 
 def unpacked(stream: BinaryIO, most: int) -> Iterator[tuple[str, BinaryIO]]:
@@ -58,29 +78,14 @@ def unpacked(stream: BinaryIO, most: int) -> Iterator[tuple[str, BinaryIO]]:
 
     Raises EndError, here or while a stream is read. Only a zip needs a stream that can seek.
     """
-    buffered = stream if isinstance(stream, io.BufferedReader) else io.BufferedReader(_Raw(stream), CHUNK)
-    head = buffered.peek(4)[:4]
+    packed = io.BufferedReader(Bounded(stream, _ENDLESS), CHUNK)
+    head = packed.peek(4)[:4]
     if head.startswith(b"\x1f\x8b"):
-        yield "", _utf8(Bounded(gzip.GzipFile(fileobj=buffered), most))  # type: ignore[arg-type]  # GzipFile is one but in name
+        yield "", _utf8(Bounded(gzip.GzipFile(fileobj=packed), most))  # type: ignore[arg-type]  # GzipFile is one but in name
     elif head.startswith((b"PK\x03\x04", _END)):
         yield from _members(stream, most)
     else:
-        yield "", _utf8(Bounded(buffered, most))
-
-
-class _Raw(io.RawIOBase):
-    """What only has `read`, for io.BufferedReader."""
-
-    def __init__(self, stream: BinaryIO) -> None:
-        self._stream = stream
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: bytearray | memoryview) -> int:  # type: ignore[override]  # as above
-        data = self._stream.read(len(buffer))
-        buffer[: len(data)] = data
-        return len(data)
+        yield "", _utf8(Bounded(packed, most))
 
 
 def _members(stream: BinaryIO, most: int) -> Iterator[tuple[str, BinaryIO]]:
