@@ -10,7 +10,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from hashlib import blake2b
-from typing import Final
+from typing import Any, Final
 
 import orjson
 
@@ -188,7 +188,7 @@ def normal(kind: str, text: str) -> Observable:
 
 
 # A feed's lines repeat themselves in all but their value.
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=16_384)
 def moment(text: str) -> int:
     """ISO 8601, UTC where it names no zone, as milliseconds; nothing is 0. Raises ValueError."""
     text = text.strip()
@@ -240,10 +240,14 @@ def confidence(text: str) -> int:
 
 
 def sealed(indicator: Indicator) -> Indicator:
-    """The indicator with the revision that its content gives: all of it but the revision itself."""
-    before, after = indicator[:8], indicator[9:]
+    """The indicator with the revision that its content gives."""
+    return joined(indicator[:8], indicator[9:])
+
+
+def joined(before: tuple[Any, ...], after: tuple[Any, ...]) -> Indicator:
+    """An indicator of what stands before its revision and after it, with the revision that these give."""
     try:
         content = orjson.dumps((before, after), default=tuple)  # a quarter of the time of `repr`
     except TypeError:  # half a character, which no JSON holds
         content = repr((before, after)).encode("utf-8", "surrogatepass")
-    return Indicator(*before, blake2b(content, digest_size=8).hexdigest(), *after)
+    return Indicator._make((*before, blake2b(content, digest_size=8).hexdigest(), *after))

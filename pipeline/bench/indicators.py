@@ -150,10 +150,10 @@ def _line(rng: random.Random, kind: str, make: Make) -> str:
     day = rng.randrange(1, 28)
     until = f"2027-{rng.randrange(1, 13):02}-{day:02}" if rng.random() < 0.7 else ""
     since = f"2026-{rng.randrange(1, 10):02}-{day:02}T{rng.randrange(24):02}:00:00Z"
-    colour = rng.choice(("green", "amber", "amber+strict"))
+    feed = rng.randrange(8)  # a feed says mostly the same of how sure it is and how far it may be passed on
+    colour, sure = ("green", "amber", "amber+strict")[feed % 3], rng.choice((25, 50, 75, 90))
     tags = f"attack.t{rng.randrange(1000, 1200)}"
-    source = f"feed{rng.randrange(8)}"
-    return f"{kind},{make(rng)},{name},{title},{rng.randrange(101)},{since},{until},{source},{colour},{tags}\n"
+    return f"{kind},{make(rng)},{name},{title},{sure},{since},{until},feed{feed},{colour},{tags}\n"
 
 
 def _kinds(rng: random.Random, count: int) -> Iterator[tuple[str, Make]]:

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 
 import pytest
 
+from detectors.ioc import networks
 from detectors.ioc.indicators import sealed
 from detectors.ioc.lookback import LookBack
 from detectors.ioc.match import KEPT_MS, MAX_OF_SOURCE, IndicatorIndex, IndicatorMatch
@@ -79,6 +80,17 @@ def test_of_several_networks_each_is_found_the_narrowest_first() -> None:
     assert ids(index, event(("ipv4", "10.1.2.3"))) == [(0, "cidr:10.0.0.0/8")]
     index.put(indicator("cidr", "10.1.0.0/16"))
     assert ids(index, event(("ipv4", "10.1.2.3"))) == [(0, "cidr:10.1.0.0/16"), (0, "cidr:10.0.0.0/8")]
+
+
+def test_answers_are_remembered_within_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(networks, "REMEMBERED", 8)
+    held = networks.Networks()
+    held.add("10.0.0.0/8")
+    for n in range(100):
+        assert held.of(f"10.0.0.{n}") == ("10.0.0.0/8",)
+        assert len(held._known) <= 8
+    held.add("10.0.0.7/32")
+    assert held.of("10.0.0.7") == ("10.0.0.7/32", "10.0.0.0/8")
 
 
 @pytest.mark.parametrize("path", ["c:\\x\\evil.exe", "/tmp/evil.exe", "c:\\x/evil.exe"])
@@ -213,6 +225,15 @@ def test_a_hunt_says_of_an_event_what_the_stream_said() -> None:
     assert hunted.indicator.id == "known"
 
 
+def test_a_hunt_prefers_what_the_stream_said_of_an_indicator_with_several_values() -> None:
+    """Both would be one detection by its id; the first one told stands."""
+    one = indicator("domain", "evil.example", id="1", valid_from=5_000)
+    index = IndicatorIndex([one, one._replace(type="md5", value="aa", valid_from=0)])
+    seen = event(("domain", "evil.example"), ("md5", "aa"))
+    assert index.match([seen], LookBack()) == index.match([seen])
+    assert one_of(index, seen).indicator.type == "md5"
+
+
 def test_what_ended_long_ago_is_left_out_where_a_clock_is_given() -> None:
     now = 100 * KEPT_MS
     ends = {"long ago": now - KEPT_MS - 1, "lately": now - KEPT_MS, "open": 0}
@@ -276,6 +297,14 @@ def test_what_goes_is_forgotten() -> None:
     assert len(index) == 0
     assert index.revision == IndicatorIndex().revision
     assert held[2] < held[0] * 1.1
+
+
+def test_a_row_that_is_refused_leaves_nothing_behind() -> None:
+    index = IndicatorIndex(indicator("md5", "aa", id=f"{n}", source="s") for n in range(MAX_OF_SOURCE))
+    held = len(index._rows._facts._numbers)
+    for n in range(50):
+        assert not index.put(indicator("md5", "aa", id=f"new {n}", source="s", tags=(f"t{n}",)))
+    assert len(index._rows._facts._numbers) == held
 
 
 def test_a_hundred_thousand_indicators_cost_three_microseconds_an_event() -> None:
