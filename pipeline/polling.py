@@ -111,6 +111,8 @@ class Polling:
     async def step(self) -> None:
         """Poll what is due; when everything was polled once, or was asked for, say so on the topic."""
         self._look_at_files()
+        if self._first and FILES not in self._states:
+            await self._tell()  # what is held is published; nobody waits for feeds that are far away
         for name in sorted(self._states, key=lambda name: name != FILES):  # files first: a start waits for them
             state = self._states[name]
             if state.due <= self._clock():
