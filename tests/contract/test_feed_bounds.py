@@ -18,6 +18,7 @@ import pytest
 
 from detectors.ioc.feeds import read
 from detectors.ioc.feeds.stix_pattern import rows
+from pipeline.bench.feeds import FORMATS
 from schemas.feed import Reading
 from schemas.indicator import Indicator
 from tests.feeding import bundle, given, indicator, stix_of
@@ -90,6 +91,8 @@ def test_an_encrypted_zip_is_named() -> None:
         (b'{"type": indicator}', "no JSON"),
         (b"null", "no object"),
         (b'{"type":"indicator"}', "without an id"),
+        (b'{"type":"indicator","id":"indicator--\\ud800"}', "without an id"),
+        (b'{"type":"indicator","id":"malware--1"}', "without an id"),
     ],
 )
 def test_one_bad_object_is_named_and_passed_over(bad: bytes, why: str) -> None:
@@ -247,3 +250,9 @@ def test_what_is_tied_to_an_indicator_is_told_with_it() -> None:
 def test_a_revision_is_a_hash_of_the_content() -> None:
     one, same, other = (stix_of(IP.format(1), name=name).indicators[0] for name in ("a", "a", "b"))
     assert one.revision == same.revision != other.revision
+
+
+@pytest.mark.parametrize(("name", "found"), [("stix", 50), ("misp", 200), ("csv", 50), ("list", 50)])
+def test_the_feeds_that_are_measured_are_read_without_a_fault(name: str, found: int) -> None:
+    feed = given(b"".join(FORMATS[name](50)), limits={"entry_bytes": 4_096})
+    assert (len(feed.indicators), feed.faults) == (found, [])

@@ -8,6 +8,7 @@ same indicator in every file.
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Iterator
 from typing import BinaryIO, Final, get_args
 
@@ -20,6 +21,7 @@ from schemas.identity import long_hash
 
 COLUMNS: Final[tuple[str, ...]] = get_args(Column)
 SEPARATORS: Final = ",;\t|"
+_ODD: Final = re.compile(r"[^\w .-]", re.ASCII)
 _MAX_COLUMNS: Final = 200
 
 #: Columns, and where they stand in a line.
@@ -89,7 +91,7 @@ def _named(names: list[str], reading: Reading) -> Places:
         raise ValueError(f"the columns type and value are required; there are {', '.join(COLUMNS)}")
     unknown = [name for name in names if name not in COLUMNS]
     if unknown:
-        said = ", ".join(repr(name[:40]) for name in unknown[:5])
+        said = ", ".join(f"'{_ODD.sub('?', name[:40])}'" for name in unknown[:5])
         raise ValueError(f"unknown columns {said}; there are {', '.join(COLUMNS)}. A column map may name others")
     if len(set(names)) < len(names):
         raise ValueError("a column stands twice")

@@ -7,6 +7,7 @@ of indicators: names of creators, colours of markings, what is indicated, when i
 
 from __future__ import annotations
 
+import re
 from array import array
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -37,6 +38,7 @@ _MARKINGS: Final = {
 #: Names and ties that are remembered, of each sort; what comes beyond is indicated without them.
 MAX_KNOWN: Final = 100_000
 _KEPT: Final = ("id", "pattern", "pattern_type", "name", "confidence", "valid_from", "valid_until", "revoked")
+_ID: Final = re.compile(r"indicator--[0-9A-Za-z-]{1,64}")
 _PLAIN: Final = (str, int, bool)
 _PATTERNS: Final = ("pcre", "sigma", "snort", "suricata", "yara")
 _MAX_LIST: Final = 64
@@ -85,7 +87,7 @@ class Stix:
             return Fault(where, "no object")
         kind, key = one.get("type"), one.get("id")
         if kind == "indicator":
-            if not isinstance(key, str) or not key.startswith("indicator--") or len(key) > 80:
+            if not isinstance(key, str) or _ID.fullmatch(key) is None:
                 return Fault(where, "an indicator without an id")
             self._ids.append(hash(key))
             self._versions.append(_version(one))
@@ -100,7 +102,7 @@ class Stix:
         for number, one in enumerate(self._aside.taken()):
             if latest.get(self._ids[number], number) != number:
                 continue
-            key = made.clean(one["id"])
+            key = one["id"]
             if one.get("revoked") is True:
                 yield Revoked(self._source(one), key, self._versions[number])
                 continue
