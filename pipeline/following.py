@@ -168,23 +168,30 @@ class Following:
     def _reading(self, loop: asyncio.AbstractEventLoop) -> None:
         """Read until stopped; begin anew when the epoch changes, or after a failure."""
         while not self._stop.is_set():
-            epoch = self._epoch
-            reader = self._reader()
             try:
-                while epoch == self._epoch and not self._stop.is_set():
-                    read = reader.read()
-                    if read.records or read.end:
-                        piece = _Piece(epoch, list(changes(read.records)), read.position, read.end)
-                        self._room.acquire()
-                        self._queue.append(piece)
-                        loop.call_soon_threadsafe(self._come.set)
+                self._read_on(loop)
             except UnreachableError as error:
                 log.warning(f"Indicators stay as they are. {error}")
                 self._stop.wait(AGAIN_S)
-            except RuntimeError:
-                return  # the loop is closed
-            finally:
-                reader.close()
+            except Exception as error:  # without this thread nothing new would ever come into force, without a word
+                if loop.is_closed():
+                    return
+                log.exception("Indicators stay as they are, and are read anew.", error=type(error).__name__)
+                self._stop.wait(AGAIN_S)
+
+    def _read_on(self, loop: asyncio.AbstractEventLoop) -> None:
+        epoch = self._epoch
+        reader = self._reader()
+        try:
+            while epoch == self._epoch and not self._stop.is_set():
+                read = reader.read()
+                if read.records or read.end:
+                    piece = _Piece(epoch, list(changes(read.records)), read.position, read.end)
+                    self._room.acquire()
+                    self._queue.append(piece)
+                    loop.call_soon_threadsafe(self._come.set)
+        finally:
+            reader.close()
 
     # The loop.
 

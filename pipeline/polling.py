@@ -111,6 +111,8 @@ class Polling:
     async def step(self) -> None:
         """Poll what is due; when everything was polled once, or was asked for, say so on the topic."""
         self._look_at_files()
+        if self._first and FILES not in self._states:
+            await self._tell()  # what is held is published; nobody waits for feeds that are far away
         for name in sorted(self._states, key=lambda name: name != FILES):  # files first: a start waits for them
             state = self._states[name]
             if state.due <= self._clock():
@@ -163,6 +165,7 @@ class Polling:
             return
         await asyncio.to_thread(self._catalogue.keep_feed, name, cursor, number + 1)
         state.fault, state.done, state.due = "", max(now, state.asked), self._clock() + interval
+        faults = [fault for fault in faults if fault.kind != "foreign"]  # what is no indicator is no fault of one
         self._metrics["feed_faults_total"].labels(feed=name, what="entry").inc(len(faults))
         for fault in faults[:NAMED]:
             log.warning("an entry of a feed is not used", feed=name, where=fault.where, why=fault.why)
@@ -175,7 +178,8 @@ class Polling:
         documents = await asyncio.to_thread(grouped, loaded.index, "", now)
         for piece in _pieces(documents, TOGETHER):
             await self._agent.take(piece, feed=FILES, poll=number)
-        await self._agent.withdraw(FILES, number)
+        if not any(fault.kind == "end" for fault in loaded.faults):  # else it was not the whole
+            await self._agent.withdraw(FILES, number)
         return list(loaded.faults)
 
     async def _of_feed(

@@ -240,7 +240,7 @@ class IndicatorsToGated:
                 entries[one.key] = life.submitted(before, one, feed=feed)
             elif before is not None:
                 entries[one.key] = life.told(before, one)
-            else:
+            elif one.kind != "revoke":  # feeds withdraw what they never gave
                 log.warning("a command is about an indicator that there is not", kind=one.kind)
         polls = {one.key: poll for one in said if poll and isinstance(one, Document)}
         return self._stated(entries, known, sight, polls)

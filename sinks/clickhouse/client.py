@@ -7,14 +7,16 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 import clickhouse_connect
+import orjson
 import pyarrow as pa
 import urllib3.exceptions
 from clickhouse_connect.driver.exceptions import ClickHouseError
+from clickhouse_connect.driver.external import ExternalData
 
 from schemas.errors import HaltError, UnreachableError
 
@@ -72,11 +74,18 @@ class Clients:
         # The driver warns of every failed request beside raising it; one of the two is enough.
         logging.getLogger("clickhouse_connect").setLevel(logging.ERROR)
 
-    def rows(
-        self, sql: str, parameters: dict[str, Any] | None = None, settings: dict[str, Any] | None = None
-    ) -> Sequence[Sequence[Any]]:
-        """The rows of a query, with its parameters. `settings`: ClickHouse's own, for this query."""
-        return self._ask(lambda client: client.query(sql, parameters=parameters, settings=settings).result_rows)
+    def rows(self, sql: str, parameters: dict[str, Any] | None = None) -> Sequence[Sequence[Any]]:
+        """The rows of a query, with its parameters."""
+        return self._ask(lambda client: client.query(sql, parameters=parameters).result_rows)
+
+    def rows_of(self, sql: str, values: Iterable[str], parameters: dict[str, Any] | None = None) -> Sequence[Any]:
+        """The rows of a query that names the table `wanted` (value String), which is sent with it.
+
+        As literals in the query the same values take ClickHouse ten times as long to read.
+        """
+        data = b"\n".join([orjson.dumps({"value": value}) for value in values])
+        wanted = ExternalData(file_name="wanted.json", fmt="JSONEachRow", structure="value String", data=data)
+        return self._ask(lambda client: client.query(sql, parameters=parameters, external_data=wanted).result_rows)
 
     def command(self, sql: str, parameters: dict[str, Any] | None = None, token: str = "") -> None:
         """A statement. With a token, it may be sent again whatever became of it."""

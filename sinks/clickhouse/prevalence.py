@@ -12,12 +12,9 @@ from ipaddress import ip_network
 from typing import Any, Final, Protocol
 
 from schemas.event import Observable
+from schemas.indicator import TYPES
 from schemas.indicator_record import MOST_SAMPLES, Seen
 
-#: Bytes of values in one question, and what ClickHouse is told to read of it (256 KB by default): each question about
-#: domains or networks reads all that was stored of them, so there are few.
-CHUNK_BYTES: Final = 4 << 20
-SETTINGS: Final = {"max_query_size": 8 << 20, "max_ast_elements": 1_000_000, "max_expanded_ast_elements": 1_000_000}
 #: What is never stored as an observable, or must not be asked for by value.
 _UNASKED: Final = frozenset(("card_bin",))
 _FACTS: Final = f"""
@@ -34,9 +31,7 @@ _SUFFIXES: Final = (
 class Asks(Protocol):
     """Answers questions (`sinks.clickhouse.client.Clients`). Blocks; raises UnreachableError or HaltError."""
 
-    def rows(
-        self, sql: str, parameters: dict[str, Any] | None = None, settings: dict[str, Any] | None = None
-    ) -> Sequence[Sequence[Any]]: ...
+    def rows_of(self, sql: str, values: Iterable[str], parameters: dict[str, Any] | None = None) -> Sequence[Any]: ...
 
 
 def prevalence(asks: Asks, database: str, values: Iterable[Observable], since: date) -> dict[Observable, Seen]:
@@ -49,11 +44,11 @@ def prevalence(asks: Asks, database: str, values: Iterable[Observable], since: d
         by_type.setdefault(kind, []).append(value)
     found: dict[Observable, Seen] = {}
     for kind, some in by_type.items():
-        if kind in _UNASKED:
+        if kind in _UNASKED or kind not in TYPES:
             continue
-        for sql, parameters in _questions(kind, some, database):
-            for value, hosts, count, first, last, samples in asks.rows(sql, {**parameters, "since": since}, SETTINGS):
-                seen = Seen(
+        for sql, wanted in _questions(kind, some, database):
+            for value, hosts, count, first, last, samples in asks.rows_of(sql, wanted, {"since": since}):
+                found[Observable(kind, value)] = Seen(
                     type=kind,
                     value=value,
                     hosts=hosts,
@@ -62,42 +57,27 @@ def prevalence(asks: Asks, database: str, values: Iterable[Observable], since: d
                     last=last,
                     samples=tuple(sorted(samples)),
                 )
-                found[Observable(kind, value)] = _joined(found.get(Observable(kind, value)), seen)
     return found
 
 
-def _joined(before: Seen | None, now: Seen) -> Seen:
-    if before is None:
-        return now
-    return now.model_copy(
-        update={
-            "hosts": before.hosts + now.hosts,
-            "count": before.count + now.count,
-            "first": min(before.first, now.first),
-            "last": max(before.last, now.last),
-        }
-    )
-
-
-def _questions(kind: str, values: Sequence[str], database: str) -> Iterator[tuple[str, dict[str, Any]]]:
+def _questions(kind: str, values: Sequence[str], database: str) -> Iterator[tuple[str, Sequence[str]]]:
+    """Each question, and the values that it is about."""
     table = f"`{database}`.observables"
     if kind == "cidr":
         yield from _networks(values, table)
-        return
-    for chunk in chunks(values):
-        if kind == "domain":
-            sql = f"""
-                SELECT name, {_FACTS} FROM {table} ARRAY JOIN {_SUFFIXES} AS name
-                WHERE type = 'domain' AND day >= %(since)s AND name IN %(values)s GROUP BY name"""  # noqa: S608 - a checked name
-            yield sql, {"values": chunk}
-        else:
-            sql = f"""
-                SELECT value, {_FACTS} FROM {table}
-                WHERE type = %(type)s AND day >= %(since)s AND value IN %(values)s GROUP BY value"""  # noqa: S608 - a checked name
-            yield sql, {"values": chunk, "type": kind}
+    elif kind == "domain":
+        sql = f"""
+            SELECT name, {_FACTS} FROM {table} ARRAY JOIN {_SUFFIXES} AS name
+            WHERE type = 'domain' AND day >= %(since)s AND name IN wanted GROUP BY name"""  # noqa: S608 - a checked name
+        yield sql, values
+    else:
+        sql = f"""
+            SELECT value, {_FACTS} FROM {table}
+            WHERE type = '{kind}' AND day >= %(since)s AND value IN wanted GROUP BY value"""  # noqa: S608 - a checked name and a type of ours
+        yield sql, values
 
 
-def _networks(values: Sequence[str], table: str) -> Iterator[tuple[str, dict[str, Any]]]:
+def _networks(values: Sequence[str], table: str) -> Iterator[tuple[str, Sequence[str]]]:
     """Networks of one length together: an address cut to that length is looked up among them."""
     by_length: dict[tuple[int, int], list[str]] = {}
     for value in values:
@@ -106,23 +86,7 @@ def _networks(values: Sequence[str], table: str) -> Iterator[tuple[str, dict[str
     for (version, length), some in sorted(by_length.items()):
         kind = f"ipv{version}"
         cut = f"concat(toString(IPv{version}CIDRToRange(toIPv{version}OrDefault(value), {length}).1), '/{length}')"
-        for chunk in chunks(some):
-            sql = f"""
-                SELECT {cut} AS network, {_FACTS} FROM {table}
-                WHERE type = '{kind}' AND day >= %(since)s AND network IN %(values)s GROUP BY network"""  # noqa: S608 - a checked name
-            yield sql, {"values": chunk}
-
-
-def chunks(values: Iterable[str]) -> Iterator[list[str]]:
-    """The values, as many at a time as one question takes."""
-    chunk: list[str] = []
-    held = 0
-    for value in sorted(values):
-        size = len(value.encode()) + 4  # quotes, comma, blank
-        if chunk and held + size > CHUNK_BYTES:
-            yield chunk
-            chunk, held = [], 0
-        chunk.append(value)
-        held += size
-    if chunk:
-        yield chunk
+        sql = f"""
+            SELECT {cut} AS network, {_FACTS} FROM {table}
+            WHERE type = '{kind}' AND day >= %(since)s AND network IN wanted GROUP BY network"""  # noqa: S608 - a checked name
+        yield sql, some

@@ -15,6 +15,8 @@ from confluent_kafka import Consumer, Producer, TopicPartition
 
 from pipeline.bench.rig import Rig, Worker, rig, wait_for
 from pipeline.embedded.children import start_broker
+from pipeline.settings import load
+from pipeline.submitting import add, import_now
 from schemas.detection import Detection
 from schemas.indicator_record import Command, Document, Value, record_key
 from tests.sigma import rule_text
@@ -88,6 +90,18 @@ def in_force(ingest: Worker, count: int) -> Callable[[], bool]:
     return lambda: ingest.total("qorgan_indicators_loaded") == count
 
 
+def submitted(scene: Rig, folder: Path) -> dict[str, str]:
+    """What `qorgan indicators add` says of a bulletin; said again it is known, and a poll is answered."""
+    bulletin = folder / "bulletin.csv"
+    bulletin.write_text("type,value,id\ndomain,told.example,t1\ndomain,google.com,t2\n")
+    settings = load(kafka=scene.broker.address, state_dir=folder, indicators=(folder / "feed",))
+    done = add(settings, [bulletin], "cert", seconds=30)
+    again = add(settings, [bulletin], "cert", seconds=30)
+    assert (again.changed, again.unchanged) == ([], 2)
+    assert import_now(settings, "files", seconds=30).polls == {"files": ""}
+    return {one.id: str(one.state) for one in done.changed}
+
+
 @pytest.fixture
 def scene(tmp_path: Path) -> Iterator[Rig]:
     (tmp_path / "feed").mkdir()
@@ -131,10 +145,13 @@ def test_an_indicator_lives_from_its_publication_to_its_end_through_restarts(sce
         bank.takes("new.example", {"new"})
         wait_for("the file's entry to be withdrawn", in_force(ingest, 4), 10)
 
+        assert submitted(scene, tmp_path) == {"t1": "active", "t2": "held"}
+        wait_for("what was added to be in force", in_force(ingest, 5), 10)
+
         assert curate.terminate() == 0
         bank.say(about("late", "late.example"))
         again = scene.worker("curate")
-        wait_for("what waited to be in force", in_force(ingest, 5), 30)
+        wait_for("what waited to be in force", in_force(ingest, 6), 30)
         assert bank.sees("late.example") == {"late"}, "what came while nobody curated is taken in"
         assert again.total("qorgan_indicator_revisions_total") == 1, "nothing else is said again"
         assert ingest.alive

@@ -54,7 +54,7 @@ async def _outcome(folder: Path, said: Sequence[Said], cuts: list[int], *, from_
     }
 
 
-@settings(max_examples=60)
+@settings(max_examples=40)
 @given(SAID, st.data())
 def test_duplicates_batches_and_restarts_do_not_matter(said: list[Said], data: st.DataObject) -> None:
     once = outcome(said, set())
@@ -67,7 +67,7 @@ def test_duplicates_batches_and_restarts_do_not_matter(said: list[Said], data: s
     assert outcome(again, cuts) == once
 
 
-@settings(max_examples=30)
+@settings(max_examples=20)
 @given(SAID, st.data())
 def test_a_successor_that_has_only_the_topic_goes_on_alike(said: list[Said], data: st.DataObject) -> None:
     cuts = data.draw(st.sets(st.integers(0, len(said)), max_size=3))

@@ -14,6 +14,7 @@ from pipeline import following
 from pipeline.delivery import Outgoing
 from pipeline.following import Following
 from pipeline.gated import GROUPED, TOPIC, Read, changes
+from schemas.errors import UnreachableError
 from schemas.indicator_record import SETTLED_KEY, Command, settled
 from schemas.intake import IndicatorMark, Position
 from tests.builders import batch_of
@@ -150,6 +151,21 @@ async def test_what_came_into_force_is_marked_with_the_positions_from_which_on_i
         mark = IndicatorMark.from_bytes(curating.topics.records["intake"][-1].value)
         assert (mark.log, mark.offset) == ("log-1", 1)
         assert {one.partition: one.position for one in mark.positions} == {0: 7, 1: 9}, "a batch in hand is below it"
+
+
+async def test_a_reading_that_fails_is_begun_anew(curating: Curating, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(following, "AGAIN_S", 0.01)
+    read, failures = TopicReader.read, [UnreachableError("Kafka is away."), KeyError("a fault of ours")]
+
+    def fails(self: TopicReader) -> Read:
+        if failures:
+            raise failures.pop()
+        return read(self)
+
+    monkeypatch.setattr(TopicReader, "read", fails)
+    async with followed(curating, expected=False) as (_, index):
+        await curating.agent.take([document("1")])
+        await until(lambda: values(index) == {"1.example"})
 
 
 def test_a_record_of_somebody_else_is_told_and_skipped() -> None:

@@ -14,7 +14,7 @@ from pipeline.metrics import Metrics
 from schemas.errors import QorganError, RefusedError, UnreachableError
 from schemas.event import RecordBatch
 from schemas.incident import Incident
-from schemas.intake import FindingUpdate
+from schemas.intake import FindingUpdate, IndicatorMark, Position
 from schemas.journal import BrokenJournalError, Sealed
 from sinks.journal.files import read, verify
 from tests.builders import batch_of
@@ -201,6 +201,16 @@ async def test_records_that_are_no_updates_become_dead_letters_and_hold_nothing_
     letters: list[Outgoing] = scene.delivery.sent["dead-letters"]
     assert [dict(one.headers)["offset"] for one in letters] == [b"0", b"1", b"3"]
     assert scene.acked == [4]
+
+
+async def test_a_mark_of_indicators_is_no_finding_no_fault_and_holds_nothing_back(scene: Scene) -> None:
+    at = Position(log="log0", topic="raw.events", partition=0, position=7)
+    mark = IndicatorMark(log="log1", offset=3, positions=(at,))
+    batch = batch_of(mark.to_bytes(), update(found(0)).to_bytes(), mark.to_bytes(), topic="intake")
+    await scene.handle(scene.process(), batch)
+    assert "dead-letters" not in scene.delivery.sent
+    assert scene.acked == [3]
+    assert scene.last.number == "2026-000001"
 
 
 async def test_the_year_in_a_number_is_the_banks(scene: Scene) -> None:

@@ -84,6 +84,13 @@ async def test_a_feed_is_polled_at_its_interval_and_when_asked(tmp_path: Path) -
     assert scene.settled()[-1]["asked"] == asked.at
 
 
+async def test_where_there_are_no_files_nobody_waits_for_feeds(tmp_path: Path) -> None:
+    scene = Scene(tmp_path, feed(tmp_path, path=tmp_path / "missing.csv"))
+    del scene.polling._states["files"]
+    await scene.step()
+    assert [one["polled"] for one in scene.settled()] == [{}]
+
+
 async def test_a_question_is_answered_without_polling(tmp_path: Path) -> None:
     scene = Scene(tmp_path, feed(tmp_path))
     await scene.step()

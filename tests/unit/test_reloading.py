@@ -23,6 +23,7 @@ from pipeline.trial import LEAST_EVENTS, Bounds, Counted, Detects, verdict
 from pipeline.watched import fingerprint
 from schemas.errors import RefusedError
 from schemas.event import Event
+from schemas.indicator import Indicator
 from tests.sigma import event, rule_text
 
 QUIET = {"s": {"F": "rare"}, "condition": "s"}
@@ -111,6 +112,21 @@ def test_a_change_of_the_files_is_noticed_once_they_are_still_and_swapped_whole(
         assert scene.judge(usual(1)) == 1
         assert scene.metrics["rules_loaded"]._value.get() == 2
         await reloading.stop()
+
+    asyncio.run(run())
+
+
+def test_a_new_set_judges_by_the_same_live_indicators(scene: Scene) -> None:
+    async def run() -> None:
+        reloading = await scene.start()
+        live = reloading.proven.decide.indicators
+        scene.write(1, NOISY)
+        reloading.ask()
+        await scene.settle(reloading, swapped=1)
+        assert reloading.in_force is not reloading.proven, "the new set is on trial"
+        assert reloading.in_force.decide.indicators is live
+        live.put(Indicator("1", "domain", "evil.example", "", source="soc"))
+        assert len(reloading.in_force.decide.indicators) == len(reloading.proven.decide.indicators) == 1
 
     asyncio.run(run())
 
