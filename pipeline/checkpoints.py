@@ -21,6 +21,24 @@ _VERSION: Final = 2
 _SUFFIX: Final = ".checkpoint"
 
 
+#: What stands before two parts. One part alone begins with its length, which is never so large.
+_PARTS: Final = b"parts\x001\n"
+
+
+def together(correlations: bytes, joins: bytes) -> bytes:
+    """The state of correlations and that of joined audit events, as one."""
+    return _PARTS + len(joins).to_bytes(8, "big") + joins + correlations
+
+
+def parted(state: bytes) -> tuple[bytes, bytes]:
+    """The two again; the second is empty in a checkpoint from before there were two."""
+    if not state.startswith(_PARTS):
+        return state, b""
+    rest = state[len(_PARTS) :]
+    size = int.from_bytes(rest[:8], "big")
+    return rest[8 + size :], rest[8 : 8 + size]
+
+
 class At(NamedTuple):
     """One partition of one log."""
 

@@ -7,18 +7,22 @@ correlation is in force nothing is sent.
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Final, Protocol
+from typing import Final, Protocol, cast
 
 import structlog
 
+from detectors.audit.parcels import packed as packed_pieces
+from detectors.audit.piece import Piece
 from detectors.correlation.contribution import Contribution
 from detectors.correlation.parcels import Marks as Said
 from detectors.correlation.parcels import packed
-from detectors.correlation.placement import Placement
+from detectors.correlation.placement import MAX_KNOWN, Placement
 from detectors.correlation.resolve import NO_CORRELATIONS, Correlations
 from pipeline.delivery import Delivery, Outgoing
+from pipeline.joining import late
 from pipeline.marks import Flight, Marks
 from pipeline.metrics import Metrics
 from pipeline.settings import Settings
@@ -67,6 +71,7 @@ class Contributing:
         self._revisions: dict[str, str] = {}
         self._placement = Placement(NO_CORRELATIONS, 1)
         self._partitions = 0
+        self._hosts: dict[str, int] = {}
         self._silences: frozenset[str] = frozenset()
         self._signs: set[tuple[str, str, int, str, bool]] = set()
         self._topics: Mapping[str, tuple[str, int]] = {}
@@ -82,9 +87,16 @@ class Contributing:
         """A batch is being judged; its flight is delivered when its outcome is durable."""
         return self._marks.began(batch)
 
-    def read(self, part: RecordBatch, contributions: Sequence[Contribution]) -> Sequence[Contribution]:
-        """A part of a batch is read: what it contributes, late where its partition's mark says so."""
-        return self._marks.read(part, contributions)
+    def read(
+        self, part: RecordBatch, contributions: Sequence[Contribution], pieces: Sequence[Piece] = ()
+    ) -> tuple[Sequence[Contribution], Sequence[Piece]]:
+        """A part of a batch is read: what it contributes, and its audit records to be joined, late where its
+        partition's mark says so."""
+        if not pieces:
+            return self._marks.read(part, contributions), ()
+        made: Sequence[Contribution | Piece] = self._marks.read(part, [*contributions, *pieces])
+        own = cast(list[Contribution], made[: len(contributions)])  # in the order in which they were given
+        return own, late(cast(list[Piece], made[len(own) :]), self._marks.at(part))
 
     def parcels(self, rules: Correlations, contributions: Iterable[Contribution]) -> list[Outgoing]:
         """The records that carry them. `rules`: the set that made them."""
@@ -104,6 +116,27 @@ class Contributing:
             for value in packed(mine, self._revisions)
         ]
 
+    def joins(self, pieces: Sequence[Piece]) -> list[Outgoing]:
+        """The records that carry audit records to where those of their host are joined."""
+        by_partition: dict[int, list[Piece]] = {}
+        for one in pieces:
+            by_partition.setdefault(self._of_host(one.key.host), []).append(one)
+        self._metrics["audit_pieces_total"].labels(outcome="sent").inc(len(pieces))
+        return [
+            Outgoing(None, value, partition=partition)
+            for partition, mine in sorted(by_partition.items())
+            for value in packed_pieces(mine)
+        ]
+
+    def _of_host(self, host: str) -> int:
+        known = self._hosts.get(host)
+        if known is None:
+            if len(self._hosts) >= MAX_KNOWN:
+                self._hosts.clear()
+            digest = hashlib.blake2b(host.encode("utf-8", "surrogatepass"), digest_size=8).digest()
+            known = self._hosts[host] = int.from_bytes(digest) % self._partitions
+        return known
+
     def _first_sign(self, sign: Contribution) -> bool:
         """Whether a lane tells of a source in this minute for the first time: the offsets of others are higher, so they
         add nothing, and every batch would hold some."""
@@ -120,14 +153,14 @@ class Contributing:
         for (_, what), count in counts.items():
             self._metrics["contributions_total"].labels(outcome=f"no_{what}").inc(count)
 
-    def tick(self, rules: Correlations, cursors: Sequence[CursorStatus]) -> None:
-        """Look at the cursors; when it is time, tell the marks."""
+    def tick(self, rules: Correlations, cursors: Sequence[CursorStatus], *, joins: bool = False) -> None:
+        """Look at the cursors; when it is time, tell the marks. `joins`: audit records are joined."""
         self._marks.look(cursors)
         if self._telling is not None and self._telling.done():
             telling, self._telling = self._telling, None
             telling.result()
         now = self._clock()
-        if rules.ordered and self._telling is None and now >= self._tell_at:
+        if (rules.ordered or joins) and self._telling is None and now >= self._tell_at:
             self._tell_at = now + TELL_S
             self._telling = asyncio.create_task(self._tell(now))
 

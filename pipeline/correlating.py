@@ -19,6 +19,7 @@ from detectors.correlation.correlator import Correlator, record_of
 from detectors.correlation.episodes import Verdict
 from detectors.correlation.resolve import Correlations
 from detectors.triage.attribution import Attribution
+from pipeline.joining import Joining
 from schemas.detection import Detection, FindingRef, correlation_id
 from schemas.identity import Origin
 
@@ -111,6 +112,8 @@ class Correlating:
     correlations: Correlations
     attribution: Attribution
     shadow: frozenset[str] = frozenset()
+    joining: Joining | None = None
+    """What judges joined audit events; None: nothing does."""
 
     @property
     def revision(self) -> str:

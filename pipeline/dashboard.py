@@ -66,6 +66,7 @@ ROWS: tuple[tuple[str, tuple[str, ...]], ...] = (
             "correlation_evicted_total",
         ),
     ),
+    ("Audit records joined", ("audit_pieces_total", "audit_joined_total", "audit_held", "audit_bytes")),
     ("Inside", ("stage_seconds_total", "journal_entries_total", "incident_revisions_total", "start_seconds")),
 )
 WIDTH, HEIGHT, ACROSS = 6, 7, 4

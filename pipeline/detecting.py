@@ -14,12 +14,14 @@ from itertools import groupby
 from types import MappingProxyType
 from typing import NamedTuple
 
+from detectors.audit.activity import CALLS
 from detectors.behaviour.heartbeats import heartbeats
 from detectors.correlation.contribution import About, Contribution, Found, contribute, lookup
 from detectors.correlation.resolve import NO_CORRELATIONS, Correlations
 from detectors.ioc.match import IndicatorIndex, IndicatorMatch
 from detectors.sigma.activities import Activity
 from detectors.sigma.engine import Engine, RuleMatch
+from detectors.sigma.rule import Rule
 from detectors.sigma.suppress import NO_SUPPRESSIONS, Suppressions
 from detectors.triage.attribution import Attribution
 from enrichers.geo import NO_PLACES, Places
@@ -73,6 +75,8 @@ class DetectionSet:
     """What takes matches as contributions."""
     places: Places = NO_PLACES
     """Where addresses are."""
+    joins: frozenset[str] = frozenset()
+    """The system calls whose audit records are joined, as rules in force look at what these tell together."""
 
     @property
     def revision(self) -> str:
@@ -90,6 +94,8 @@ class DetectionSet:
         matches, hiding = self.suppressions.split(self.engine.match(events), events)
         for match in matches:
             rule, event = match.rule, events[match.index]
+            if _joined(rule, event):
+                continue
             made = self._make(
                 "contribution" if rule.id in self.correlations.silent else "rule",
                 rule.id,
@@ -111,6 +117,8 @@ class DetectionSet:
         hidden = []
         for match, suppression in hiding:
             event = events[match.index]
+            if _joined(match.rule, event):
+                continue
             at = Origin(log, topic, partition, event.offset)
             hidden.append(Hidden(match.rule.id, suppression.id, at, event.time_ms))
         dropped: Counter[tuple[str, str]] = Counter()
@@ -251,6 +259,11 @@ def contributions(
                 event.format.name,
             ),
         )
+
+
+def _joined(rule: Rule, event: Event) -> bool:
+    """Whether a single audit record only tells a part of what the joined view tells this rule (`pipeline.joining`)."""
+    return event.source.service == "auditd" and rule.logsource.category in CALLS
 
 
 def key_of(activity: Activity | None, event: Event) -> str:

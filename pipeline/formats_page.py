@@ -49,6 +49,7 @@ ABOUT: Final[dict[str, About]] = {
         "`timezone`, `product`, `service`",
     ),
     "auditd": About("the record's, UTC", "`linux`, `auditd`"),
+    **dict.fromkeys(("laurel", "go-audit", "auditbeat"), About("the event's, UTC", "`linux`, `auditd`")),
     "cef": About(
         "`rt`, `end`, `start`, else syslog's; the topic's zone where it has none",
         "by vendor and product, see below",

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from detectors.correlation.resolve import resolve
+from detectors.ioc.match import IndicatorIndex
 from detectors.sigma.engine import Engine
 from detectors.triage.attribution import Attribution
 from enrichers.geo import NO_PLACES
@@ -19,6 +20,7 @@ from pipeline.correlating import Correlating
 from pipeline.detecting import DetectionSet
 from pipeline.event_list import load_event_list
 from pipeline.indicators import LoadedIndicators, load_indicators
+from pipeline.joining import Joining, wanted
 from pipeline.places import load_places
 from pipeline.rules import LoadedRules, load_rules
 from pipeline.settings import Settings
@@ -70,18 +72,25 @@ def load(
         shadow,
         rules.correlations,
         load_places(settings.geo, pause) if travels else NO_PLACES,
+        wanted(rules.rules),
     )
     return Loaded(decide, rules, indicators, event_list, stages, time.monotonic() - started)
 
 
 def correlating(settings: Settings) -> Correlating:
-    """What correlate needs of the same files: the correlations, the event list, the stages. Raises RefusedError."""
+    """What correlate needs of the same files: the correlations, the rules of joined events, the event list, the stages.
+
+    Raises RefusedError.
+    """
     zone = _zone(settings.timezone)
     rules = load_rules(settings.rules, settings.state_dir / "cache", zone, read_tuning(settings))
     stages = load_stages(settings.stages)
-    correlations = kept(rules, stages, "shadow", zone).correlations
+    rules = kept(rules, stages, "shadow", zone)
+    correlations, suppressions = rules.correlations, rules.suppressions
     attribution = Attribution(load_event_list(settings.event_list))
-    return Correlating(correlations, attribution, stages.shadow(correlations.ordered))
+    shadow = stages.shadow([*rules.rules, *correlations.ordered])
+    decide = DetectionSet(rules.engine, IndicatorIndex(), attribution, suppressions, shadow, correlations)
+    return Correlating(correlations, attribution, shadow, Joining.of(decide, zone))
 
 
 def kept(rules: LoadedRules, stages: Stages, least: Stage, zone: ZoneInfo) -> LoadedRules:

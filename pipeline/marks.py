@@ -14,9 +14,8 @@ from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate
-from typing import Final
+from typing import Final, Protocol, Self, TypeVar
 
-from detectors.correlation.contribution import Contribution
 from detectors.correlation.parcels import lane
 from pipeline.transport_cursor import CursorStatus
 from schemas.event import RecordBatch
@@ -26,6 +25,21 @@ AHEAD_MS: Final = 300_000
 #: Clocks of broker and reader may differ by so much where a mark rests on the reader's.
 MARGIN_MS: Final = 10_000
 _NONE: Final = -(1 << 62)
+
+
+class Made(Protocol):
+    """What is made of a record and must not be later than its lane's mark allows: contributions, audit records."""
+
+    @property
+    def offset(self) -> int: ...
+    @property
+    def time(self) -> int: ...
+    @property
+    def late(self) -> bool: ...
+    def _replace(self, *, late: bool) -> Self: ...
+
+
+Of = TypeVar("Of", bound=Made)
 
 
 @dataclass(slots=True)
@@ -62,15 +76,19 @@ class Marks:
         held.flights.append(flight)
         return flight
 
-    def read(self, part: RecordBatch, contributions: Sequence[Contribution]) -> Sequence[Contribution]:
-        """A part of that batch is read: its contributions, late where the partition's mark says so."""
+    def read(self, part: RecordBatch, made: Sequence[Of]) -> Sequence[Of]:
+        """A part of that batch is read: what is made of it, late where the partition's mark says so."""
         held, limit = self._lane(part), self._clock() + AHEAD_MS
         before = held.read
         times = [record.timestamp for record in part.records if record.timestamp <= limit]
         held.read = max([before, *times])
         if held.flights:
             held.flights[-1].mark = held.read
-        return list(self._judged(part, contributions, before, limit)) if contributions else ()
+        return list(self._judged(part, made, before, limit)) if made else ()
+
+    def at(self, part: RecordBatch) -> int:
+        """The mark of that batch's partition: how far it is read."""
+        return self._lane(part).read
 
     def look(self, cursors: Iterable[CursorStatus]) -> None:
         """Which partitions are owned, and which of them have nothing left to read."""
@@ -96,19 +114,17 @@ class Marks:
         for held in self._lanes.values():
             held.told = _NONE
 
-    def _judged(
-        self, part: RecordBatch, contributions: Sequence[Contribution], before: int, limit: int
-    ) -> Iterable[Contribution]:
+    def _judged(self, part: RecordBatch, made: Sequence[Of], before: int, limit: int) -> Iterable[Of]:
         lateness = self._lateness(part.topic)
         times = [record.timestamp for record in part.records]
         marks = accumulate((time if time <= limit else _NONE for time in times), max, initial=before)
-        asked = {one.offset for one in contributions}
+        asked = {one.offset for one in made}
         said = {
             record.offset: (mark, record.timestamp)
             for record, mark in zip(part.records, marks, strict=False)
             if record.offset in asked
         }
-        for one in contributions:
+        for one in made:
             mark, time = said[one.offset]
             late = one.late or time > limit or one.time < mark - lateness
             yield one._replace(late=True) if late and not one.late else one

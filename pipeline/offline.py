@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from detectors.audit.join import Joins, Room
 from pipeline import memory, recordings
 from pipeline.parsers import Reader, Reading
 from pipeline.settings import Settings
@@ -23,8 +24,10 @@ from schemas.detection import Detection
 from schemas.event import EVERYWHERE, NOWHERE, Event, RecordBatch
 
 if TYPE_CHECKING:  # `qorgan publish` reads times and needs no engine
+    from detectors.audit.piece import Joined, Piece
     from pipeline.correlating import Gathering, Shares
     from pipeline.detecting import DetectionSet, Hidden
+    from pipeline.joining import Joining
 
 #: The state of the offline commands: what rules compile to.
 CACHE = Path("~/.cache/qorgan").expanduser()
@@ -37,6 +40,8 @@ _PACKINGS = (".xz", ".gz", ".zst")
 WORTH_BYTES = 64 << 20
 #: How many times larger a packed file's records are, about: logs repeat themselves.
 PACKED = 20
+#: What is held of audit events that are not whole, of all files.
+MUCH = Room(2_000_000, 1 << 30, 5_000_000)
 #: Of so many lines at most one is read twice: first for the rules alone, then wholly for what is told of it.
 FEW = 4
 
@@ -65,6 +70,8 @@ class Judged(NamedTuple):
     unparsed: list[tuple[int, str]]
     hidden: list[Hidden]
     shares: Shares | None = None
+    pieces: Sequence[Piece] = ()
+    """The audit records among them that are to be joined."""
     everywhere: int = 0
     """Events whose log source nothing tells."""
 
@@ -101,8 +108,17 @@ class Judge:
             [(letter.offset, letter.reason) for letter in (*dead, *reading.dead)],
             found.hidden,
             shares,
+            self._pieces(file, reading.events),
             everywhere,
         )
+
+    def _pieces(self, file: str, events: list[Event]) -> Sequence[Piece]:
+        """The audit records that are to be joined."""
+        if not self._decide.joins:
+            return ()
+        from pipeline.joining import pieces, told
+
+        return told(pieces(file, events), self._decide.joins)
 
     def _sieved(self, lines: recordings.Lines) -> tuple[recordings.Lines, list[DeadLetter], int]:
         """The lines in which rules are found, what is no event, and how many tell no log source.
@@ -111,8 +127,10 @@ class Judge:
         """
         bare = self._bare.read(_batch(self._topic, zip(*lines, strict=True), NO_TIME))
         everywhere = _everywhere(bare.events)
-        met = sorted({match.index for match in self._decide.engine.match(bare.events)})
-        kept = [bare.events[at] for at in met]
+        met = {match.index for match in self._decide.engine.match(bare.events)}
+        if self._decide.joins:  # of audit records each may be a part of something
+            met.update(at for at, event in enumerate(bare.events) if event.source.service == "auditd")
+        kept = [bare.events[at] for at in sorted(met)]
         return recordings.Lines([event.offset for event in kept], [event.raw for event in kept]), bare.dead, everywhere
 
 
@@ -178,6 +196,26 @@ def correlated(judged: Iterable[Judged], gathering: Gathering) -> Iterator[Judge
             gathering.take(part.shares)
         yield part
     yield Judged("", 0, gathering.rows(), [], [])
+
+
+def joined(judged: Iterable[Judged], joining: Joining, topic: str) -> Iterator[Judged]:
+    """The same parts, and what rules say of audit events: of whole ones at once, of the others after the last part."""
+    joins = Joins(MUCH, parents=joining.parents)
+    for part in judged:
+        yield part
+        if part.pieces:
+            yield from _of_joined(joins.take(part.pieces), joining, topic)
+    yield from _of_joined(joins.finish(), joining, topic)
+
+
+def _of_joined(told: Sequence[Joined], joining: Joining, topic: str) -> Iterator[Judged]:
+    by_file: dict[str, list[Joined]] = {}
+    for one in told:
+        by_file.setdefault(one.head.lane, []).append(one)
+    for file, mine in by_file.items():
+        said = joining.judge(mine, topic or LOG)
+        rows = [row(detection, file) for detection in said.detections if detection.kind == "rule"]
+        yield Judged(file, 0, rows, [], said.hidden)
 
 
 def near_ms(name: str) -> int:

@@ -31,6 +31,8 @@ class Detects(Protocol):
     def suppressions(self) -> Suppressions: ...
     @property
     def correlations(self) -> Correlations: ...
+    @property
+    def joins(self) -> frozenset[str]: ...
     def judge(self, log: str, topic: str, partition: int, events: Sequence[Event]) -> Judgement: ...
 
 
@@ -86,6 +88,11 @@ class OnTrial:
     def correlations(self) -> Correlations:
         """Those of the set that judges."""
         return self.proven.correlations if self.broken else self.new.correlations
+
+    @property
+    def joins(self) -> frozenset[str]:
+        """Those of the set that judges."""
+        return self.proven.joins if self.broken else self.new.joins
 
     def judge(self, log: str, topic: str, partition: int, events: Sequence[Event]) -> Judgement:
         """As the new set's; as the proven one's from the moment at which the new one cannot."""

@@ -217,14 +217,33 @@ WINDOWS_CATEGORIES: Final[Mapping[str, tuple[Place, ...]]] = {
 SYSLOG: Final = ("auth", "clamav", "cron", "guacamole", "sshd", "sudo", "syslog", "vsftpd")
 
 
+_JOINED_BY: Final = "Image User LogonId ProcessId TerminalSessionId "
+#: What audit records that are joined tell in Sigma's words (`detectors.audit.activity`), by category.
+_JOINED: Final[Mapping[str, str]] = {
+    "process_creation": _JOINED_BY + "CommandLine CurrentDirectory ParentProcessId ParentImage ParentCommandLine",
+    "network_connection": _JOINED_BY + "Initiated SourceIp SourcePort SourceIsIpv6 DestinationIp DestinationPort "
+    "DestinationIsIpv6",
+    "file_event": _JOINED_BY + "TargetFilename",
+    "file_delete": _JOINED_BY + "TargetFilename",
+}
+
+
 def _linux(category: str, *other: Place) -> tuple[Place, ...]:
     ids, fields = SYSMON_EVENTS[category]
     title = f"Sysmon for Linux {ids[0]}"
-    return (Place("linux", "", LINUX_SYSMON, frozenset(ids[:1]), fields=_words(fields), title=title), *other)
+    sysmon = Place("linux", "", LINUX_SYSMON, frozenset(ids[:1]), fields=_words(fields), title=title)
+    return (sysmon, Place("linux", category, fields=_words(_JOINED[category]), title="auditd, joined"), *other)
 
 
 _AUDITD: Final = Place(
-    "linux", "", "auditd", frozenset(), _EXEC_AUDITD, _STARTED, _words("Image CommandLine ProcessId"), "auditd EXECVE"
+    "linux",
+    "",
+    "auditd",
+    frozenset(),
+    _EXEC_AUDITD,
+    _STARTED,
+    _words("Image CommandLine ProcessId"),
+    "auditd EXECVE, to correlations",
 )
 
 #: The same for Linux: Sysmon for Linux, the audit system, and the files that distributions put several programs into.

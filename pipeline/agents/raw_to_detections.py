@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from pipeline.contributing import TOPIC, Contributing
 from pipeline.delivery import Delivery, Outgoing
+from pipeline.joining import pieces, told
 from pipeline.suppressions import Report
 from schemas.dead_letter import DeadLetter
 from schemas.detection import Detection
@@ -23,6 +24,7 @@ from schemas.event import RecordBatch
 from schemas.identity import Origin, short_hash
 
 if TYPE_CHECKING:
+    from detectors.audit.piece import Piece
     from detectors.correlation.contribution import Contribution
     from detectors.correlation.resolve import Correlations
     from pipeline.detecting import Hidden, Judgement
@@ -76,12 +78,14 @@ class RawToDetections:
         hidden: list[Hidden] = []
         shared: list[tuple[Correlations, list[Contribution]]] = []
         letters: list[Outgoing] = []
+        audit: list[Piece] = []
         size = 0
         flight = self._contributing.began(batch)
         for part in slices(batch):
             size += part.size
             rules = self._rules.correlations
-            found, contributions, dead = self._judge(part)
+            found, contributions, joining, dead = self._judge(part)
+            audit += joining
             detections += found.detections
             hidden += found.hidden
             if contributions:
@@ -95,7 +99,10 @@ class RawToDetections:
             self._suppressed.hidden(hidden)
         outcome = {
             "detections": [outgoing(found) for found in detections],
-            TOPIC: [parcel for made in shared for parcel in self._contributing.parcels(*made)],
+            TOPIC: [
+                *(parcel for made in shared for parcel in self._contributing.parcels(*made)),
+                *(self._contributing.joins(told(audit, self._rules.joins)) if audit else ()),
+            ],
             "dead-letters": letters,
         }
 
@@ -118,6 +125,11 @@ class RawToDetections:
         """Those in force."""
         return self._rules.correlations
 
+    @property
+    def joins(self) -> bool:
+        """Whether audit records are joined for rules in force."""
+        return bool(self._rules.joins)
+
     def look(self, now_ms: float) -> None:
         """Say which suppressions are in force at `now_ms`, and which have expired."""
         self._suppressed.look(self._rules.suppressions, now_ms)
@@ -134,7 +146,7 @@ class RawToDetections:
             await asyncio.wait(self._sending)
         self.check()
 
-    def _judge(self, part: RecordBatch) -> tuple[Judgement, Sequence[Contribution], list[Outgoing]]:
+    def _judge(self, part: RecordBatch) -> tuple[Judgement, Sequence[Contribution], Sequence[Piece], list[Outgoing]]:
         """Parse and match one slice and offer its rows. Its events are gone when this returns: two slices at once
         would not fit into the processor's cache."""
         started = time.perf_counter()
@@ -147,14 +159,16 @@ class RawToDetections:
         stage.labels(stage="match").inc(matched - parsed)
         self._count_reading(part.topic, reading)
         self._storing.offer(part, reading)
-        shared = self._contributing.read(part, found.contributions)
+        lane = f"{part.log}/{part.topic}/{part.partition}"
+        made = pieces(lane, reading.events) if self._rules.joins else ()
+        shared, joining = self._contributing.read(part, found.contributions, made)
         if found.dropped:
             self._contributing.dropped(found.dropped)
         late = {one.offset for one in shared if one.late}
         if late:  # for a hunt that evaluates them again
             told = [one.model_copy(update={"late": True}) if one.offset in late else one for one in found.detections]
             found = found._replace(detections=told)
-        return found, shared, [dead_letter(part, dead) for dead in reading.dead]
+        return found, shared, joining, [dead_letter(part, dead) for dead in reading.dead]
 
     async def _deliver(self, outcome: dict[str, list[Outgoing]], ack: Callable[[], None]) -> None:
         started = time.perf_counter()

@@ -62,6 +62,7 @@ def detect(
     """
     from pipeline import loading, offline
     from pipeline.correlating import Gathering
+    from pipeline.joining import Joining
     from pipeline.settings import load
 
     named = {"rules": rules, "indicators": indicators}
@@ -75,7 +76,8 @@ def detect(
     tally = _Tally()
     judge = offline.Judge(settings, loaded.decide, topic)
     gathering = Gathering(loaded.decide.correlations, loaded.decide.attribution, topic)
-    judged = offline.correlated(offline.detect(judge, files, jobs or processes), gathering)
+    parts = offline.detect(judge, files, jobs or processes)
+    judged = offline.correlated(offline.joined(parts, Joining.of(loaded.decide), topic), gathering)
     columns = ("level", "title", "file", "line", "time", "host", "user")
     with counting("judged", "lines", answering=as_json) as progress:
         rows = (row for part in tally.over(judged, progress) for row in part.detections)

@@ -72,13 +72,15 @@ def _checked(settings: Settings) -> LoadedRules:
 def _judged(settings: Settings, files: list[str], topic: str) -> tuple[LoadedRules, dict[str, dict[str, Any]]]:
     """The rules, and suppression → how often it hid which rule in these files, with some places."""
     from pipeline import loading, offline
+    from pipeline.joining import Joining
     from pipeline.suppressions import HiddenTally
 
     loaded = loading.load(settings)
     tally = HiddenTally()
     samples: dict[str, list[dict[str, Any]]] = {}
     with counting("judged", "lines") as progress:
-        for part in offline.detect(offline.Judge(settings, loaded.decide, topic), files, offline.processes(files)):
+        parts = offline.detect(offline.Judge(settings, loaded.decide, topic), files, offline.processes(files))
+        for part in offline.joined(parts, Joining.of(loaded.decide), topic):
             progress(part.lines)
             for one in tally.add(part.hidden):
                 place = {"file": part.file, "line": one.origin.offset, "time": offline.iso(one.time_ms)}

@@ -11,6 +11,7 @@ from typing import Final
 from detectors.ioc.observables import extractor
 from pipeline.parsers import (
     access,
+    audit_shippers,
     auditd,
     azure,
     bundles,
@@ -56,6 +57,9 @@ JSON_SHAPES: Final = (
     Shape(collectors.OTEL, collectors.is_otel, collectors.otel, windows.OBSERVABLES),
     Shape(journald.JOURNALD, journald.is_journald, journald.journald, journald.OBSERVABLES),
     Shape(ocsf.OCSF, ocsf.is_ocsf, ocsf.ocsf, ocsf.OBSERVABLES),
+    Shape(audit_shippers.LAUREL, audit_shippers.is_laurel, audit_shippers.laurel, audit_shippers.OBSERVABLES),
+    Shape(audit_shippers.GO_AUDIT, audit_shippers.is_go_audit, audit_shippers.go_audit, audit_shippers.OBSERVABLES),
+    Shape(audit_shippers.AUDITBEAT, audit_shippers.is_auditbeat, audit_shippers.auditbeat, plain_json.OBSERVABLES),
     Shape(wrapped.WRAPPED, wrapped.is_wrapped, wrapped.wrapped, wrapped.OBSERVABLES),
     Shape(ecs.ECS, ecs.is_ecs, ecs.ecs, ecs.OBSERVABLES),
     Shape(cloudtrail.CLOUDTRAIL, cloudtrail.is_cloudtrail, cloudtrail.cloudtrail, cloudtrail.OBSERVABLES),
@@ -86,6 +90,9 @@ MARKS: Final = {
     "otel": "event_id body",
     "journald": "_BOOT_ID __REALTIME_TIMESTAMP BOOT_ID SYSLOG_IDENTIFIER",
     "ocsf": "class_uid",
+    "laurel": "ID",
+    "go-audit": "messages",
+    "auditbeat": "auditd",
     "wrapped": "message log",
     "ecs": "ecs ecs.version event event.category",
     "cloudtrail": "eventSource",
@@ -102,9 +109,11 @@ MARKS: Final = {
     "bundle": "Records records items value",
 }
 tell: Final = teller(JSON_SHAPES, MARKS)
+#: Formats whose records are JSON objects; those of the others are text.
+OBJECTS: Final = frozenset(shape.format.name for shape in JSON_SHAPES)
 TEXT_SHAPES: Final = (
     Shape(syslog.SYSLOG, syslog.is_syslog, syslog.syslog, syslog.OBSERVABLES),
-    Shape(auditd.AUDITD, auditd.is_auditd, auditd.auditd),
+    Shape(auditd.AUDITD, auditd.is_auditd, auditd.auditd, auditd.OBSERVABLES),
     Shape(cef.CEF, cef.is_cef, cef.cef, cef.OBSERVABLES),
     Shape(leef.LEEF, leef.is_leef, leef.leef, leef.OBSERVABLES),
     Shape(zeek_tsv.ZEEK_TSV, zeek_tsv.is_zeek_tsv, zeek_tsv.zeek_tsv, zeek.OBSERVABLES),

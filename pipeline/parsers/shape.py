@@ -63,11 +63,6 @@ class Shape(NamedTuple):
     table: Rows = ()
     """Where its observables stand, beside those of the columns."""
 
-    @property
-    def objects(self) -> bool:
-        """Whether its records are JSON objects, and not text."""
-        return self.format.form == "json"
-
 
 def first(get: Get, names: Iterable[str]) -> str:
     """The first of these fields that says something, as a column's value."""

@@ -49,7 +49,7 @@ class Ingest:
 
     async def tick(self, cursors: Sequence[CursorStatus]) -> None:
         self._agent.check()
-        self._contributing.tick(self._agent.correlations, cursors)
+        self._contributing.tick(self._agent.correlations, cursors, joins=self._agent.joins)
         self._agent.look(time.time() * 1000)
         self._reloading.tick()
 

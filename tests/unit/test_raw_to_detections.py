@@ -64,6 +64,7 @@ class FakeReader:
 
 class FakeRules:
     correlations = NO_CORRELATIONS
+    joins: frozenset[str] = frozenset()
 
     def judge(self, *_: Any) -> Judgement:
         return Judgement([], [])
