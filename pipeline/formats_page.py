@@ -85,8 +85,8 @@ def rows() -> Iterator[dict[str, str]]:
 
 
 def _what(shape: Shape) -> str:
-    """The first sentence of its parser's module."""
-    return _sentence(sys.modules[shape.parse.__module__].__doc__ or "")
+    """The first sentence of its module, which its sniff is of: some parsers are made of tables elsewhere."""
+    return _sentence(sys.modules[shape.sniff.__module__].__doc__ or "")
 
 
 def _sentence(text: str) -> str:

@@ -13,6 +13,7 @@ from typing import Any, Final
 
 import orjson
 
+from pipeline.bench.records_json import JSON_RECORDS
 from pipeline.settings import TopicSettings
 
 #: 2026-10-11T17:14:15Z; records come a hundred a second.
@@ -175,5 +176,5 @@ def records(count: int) -> Iterator[tuple[str, list[bytes]]]:
     """Kind (its format is the first word) and `count` records of it."""
     for kind, text in _TEXTS.items():
         yield kind, [text(Line(number)).encode() for number in range(count)]
-    for kind, document in _OBJECTS.items():
+    for kind, document in (*_OBJECTS.items(), *JSON_RECORDS.items()):
         yield kind, [orjson.dumps(document(Line(number))) for number in range(count)]
