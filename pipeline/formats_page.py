@@ -48,7 +48,8 @@ ABOUT: Final[dict[str, About]] = {
         "`linux`, by program or facility; `cisco`, `huawei` by the message; the topic's",
         "`timezone`, `product`, `service`",
     ),
-    **dict.fromkeys(("auditd", "laurel", "go-audit", "auditbeat"), About("the record's, UTC", "`linux`, `auditd`")),
+    "auditd": About("the record's, UTC", "`linux`, `auditd`"),
+    **dict.fromkeys(("laurel", "go-audit", "auditbeat"), About("the event's, UTC", "`linux`, `auditd`")),
     "cef": About(
         "`rt`, `end`, `start`, else syslog's; the topic's zone where it has none",
         "by vendor and product, see below",

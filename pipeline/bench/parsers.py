@@ -21,7 +21,7 @@ from pipeline import memory
 from pipeline.bench.records import TOPICS, records
 from pipeline.bench.sample import lines_of, simulated
 from pipeline.parsers import Reader
-from pipeline.parsers.formats import SHAPES
+from pipeline.parsers.formats import OBJECTS
 from pipeline.settings import Settings, load
 from schemas.event import RecordBatch
 
@@ -81,7 +81,7 @@ def _measure(reader: Reader, name: str, batch: RecordBatch, cost: Cost) -> None:
     cost.read = min(cost.read, time.thread_time() - started)
     del reading
     values = [record.value or b"" for record in batch.records]
-    if SHAPES[name.partition(" ")[0]].objects:
+    if name.partition(" ")[0] in OBJECTS:
         started = time.thread_time()
         kept: list[Any] = [orjson.loads(value) for value in values]
     else:

@@ -91,7 +91,7 @@ MARKS: Final = {
     "journald": "_BOOT_ID __REALTIME_TIMESTAMP BOOT_ID SYSLOG_IDENTIFIER",
     "ocsf": "class_uid",
     "laurel": "ID",
-    "go-audit": "sequence",
+    "go-audit": "messages",
     "auditbeat": "auditd",
     "wrapped": "message log",
     "ecs": "ecs ecs.version event event.category",
@@ -109,19 +109,19 @@ MARKS: Final = {
     "bundle": "Records records items value",
 }
 tell: Final = teller(JSON_SHAPES, MARKS)
+#: Formats whose records are JSON objects; those of the others are text.
+OBJECTS: Final = frozenset(shape.format.name for shape in JSON_SHAPES)
 TEXT_SHAPES: Final = (
-    Shape(syslog.SYSLOG, syslog.is_syslog, syslog.syslog, syslog.OBSERVABLES, objects=False),
-    Shape(auditd.AUDITD, auditd.is_auditd, auditd.auditd, auditd.OBSERVABLES, objects=False),
-    Shape(cef.CEF, cef.is_cef, cef.cef, cef.OBSERVABLES, objects=False),
-    Shape(leef.LEEF, leef.is_leef, leef.leef, leef.OBSERVABLES, objects=False),
-    Shape(zeek_tsv.ZEEK_TSV, zeek_tsv.is_zeek_tsv, zeek_tsv.zeek_tsv, zeek.OBSERVABLES, objects=False),
-    Shape(access.ACCESS, access.is_access, access.access, access.OBSERVABLES, objects=False),
-    Shape(logfmt.LOGFMT, logfmt.is_logfmt, logfmt.logfmt, logfmt.OBSERVABLES, objects=False),
+    Shape(syslog.SYSLOG, syslog.is_syslog, syslog.syslog, syslog.OBSERVABLES),
+    Shape(auditd.AUDITD, auditd.is_auditd, auditd.auditd, auditd.OBSERVABLES),
+    Shape(cef.CEF, cef.is_cef, cef.cef, cef.OBSERVABLES),
+    Shape(leef.LEEF, leef.is_leef, leef.leef, leef.OBSERVABLES),
+    Shape(zeek_tsv.ZEEK_TSV, zeek_tsv.is_zeek_tsv, zeek_tsv.zeek_tsv, zeek.OBSERVABLES),
+    Shape(access.ACCESS, access.is_access, access.access, access.OBSERVABLES),
+    Shape(logfmt.LOGFMT, logfmt.is_logfmt, logfmt.logfmt, logfmt.OBSERVABLES),
 )
 #: Read only where a topic names them.
-NAMED_SHAPES: Final = (
-    Shape(separated.CSV, separated.is_csv, separated.separated, separated.OBSERVABLES, objects=False),
-)
+NAMED_SHAPES: Final = (Shape(separated.CSV, separated.is_csv, separated.separated, separated.OBSERVABLES),)
 SHAPES: Final = {shape.format.name: shape for shape in (*JSON_SHAPES, *TEXT_SHAPES, *NAMED_SHAPES)}
 #: Format's name → what takes its observables. By the event's format, since a record may carry another's within.
 EXTRACTORS: Final = {name: extractor(shape.table) for name, shape in SHAPES.items()}

@@ -22,7 +22,7 @@ from detectors.sigma.pipelines import ours
 from detectors.sigma.pipelines import read as read_pipeline
 from pipeline.parsers.clock import DAY_MS
 from pipeline.parsers.columns import columns, place
-from pipeline.parsers.formats import EXTRACTORS, SHAPES, TEXT_SHAPES, tell
+from pipeline.parsers.formats import EXTRACTORS, OBJECTS, SHAPES, TEXT_SHAPES, tell
 from pipeline.parsers.objects import MAX_BYTES, read_object
 from pipeline.parsers.shape import Shape, Topic, bound, source
 from pipeline.parsers.whole_text import with_text
@@ -188,7 +188,7 @@ def _of_object(raw: bytes, topic: Topic) -> tuple[Shape, Any]:
     """A record's object, decoded once, and its format. Raises UnparsableError."""
     doc = read_object(raw)
     named = topic.shape
-    shape = tell(doc) if named is None else named if named.objects and named.sniff(doc) else None
+    shape = tell(doc) if named is None else named if named.format.name in OBJECTS and named.sniff(doc) else None
     if shape is None:
         raise UnparsableError("format")
     return shape, doc
@@ -206,7 +206,7 @@ def _other(raw: bytes, topic: Topic) -> tuple[Shape, Any]:
     named = topic.shape
     # Told by what is ASCII; to replace what is no UTF-8 costs, and garbage is not worth it.
     head = bare[:HEAD].decode("latin-1")
-    for shape in TEXT_SHAPES if named is None else () if named.objects else (named,):
+    for shape in TEXT_SHAPES if named is None else () if named.format.name in OBJECTS else (named,):
         if shape.sniff(head):
             return shape, bare.decode("utf-8", "replace")
     raise UnparsableError("shape" if head[0] in '["' else "format")

@@ -62,8 +62,6 @@ class Shape(NamedTuple):
     """(object or text, raw, Kafka's time in ms or less than 0, topic) → event."""
     table: Rows = ()
     """Where its observables stand, beside those of the columns."""
-    objects: bool = True
-    """Whether its records are JSON objects, and not text."""
 
 
 def first(get: Get, names: Iterable[str]) -> str:
