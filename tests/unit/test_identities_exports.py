@@ -314,6 +314,15 @@ def test_a_plan_that_says_something_wrongly_is_refused_by_the_keys_name(
     assert why in str(refused.value)
 
 
+def test_the_order_of_files_changes_no_revision_and_a_change_does(tmp_path: Path) -> None:
+    revision = built(tmp_path / "a").revision
+    assert built(tmp_path / "b", dict(reversed(FILES.items()))).revision == revision
+    entry, text = FILES["assets.csv"]
+    assert built(tmp_path / "c", {**FILES, "assets.csv": (entry, text.replace("medium", "high"))}).revision != revision
+    named = {**FILES["ad.csv"][0], "domain": ["theshire.local", "SHIRE"]}
+    assert built(tmp_path / "d", {**FILES, "ad.csv": (named, FILES["ad.csv"][1])}).revision != revision
+
+
 def test_a_domain_is_one_whatever_files_call_it_so(tmp_path: Path) -> None:
     entry, text = FILES["ad.csv"]
     with pytest.raises(RefusedError, match="theshire is a name of two domains"):
