@@ -15,7 +15,7 @@ from schemas.identity import short_hash
 from schemas.who import Who
 
 #: Snapshots that are open at once: the stream needs two, a hunt goes through them one after the other.
-_OPEN: Final = 8
+_OPEN: Final = 4
 _NEVER: Final = 1 << 63
 
 

@@ -8,6 +8,7 @@ person has that name too: so a directory that arrives changes no name that was p
 from __future__ import annotations
 
 import base64
+import re
 import uuid
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -25,6 +26,7 @@ LISTED: Final = 20
 _FALSE: Final = frozenset({"false", "0", "no"})
 _TRUE: Final = frozenset({"true", "1", "yes"})
 _DISABLED: Final = 2
+_GUID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
 class Account(NamedTuple):
@@ -106,7 +108,7 @@ def guid_of(values: Sequence[Value]) -> str:
         if len(raw) == 16:
             return str(uuid.UUID(bytes_le=raw))
         text = checked(value, "object_id").strip("{}").casefold()
-        if text:
+        if _GUID.fullmatch(text):  # a column `id` may be anything
             return text
     return ""
 

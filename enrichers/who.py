@@ -14,7 +14,7 @@ from typing import Any, Final, NamedTuple
 from enrichers.lookups import Found, Lookups
 from schemas.who import HOW, Resolution, Who
 
-_REMEMBERED: Final = 1 << 15
+_REMEMBERED: Final = 1 << 14
 
 
 #: Where Windows names a user → where it says more of him: his SID, and his domain.

@@ -28,8 +28,11 @@ from schemas.identity import short_hash
 NAMED: Final = 20
 MAX_ACCOUNTS: Final = 2_000_000
 MAX_LEASES: Final = 5_000_000
-#: Leases that are held: others say nothing of who has an address (Kea's 0; Windows' and ISC's words).
-_HELD: Final = frozenset({"", "0", "active", "activereservation", "inactivereservation"})
+#: States of leases, Kea's numbers and the words of Windows and ISC: held until its end, or nobody's.
+_HELD: Final = frozenset({"", "0", "2", "active", "activereservation", "inactivereservation", "expired", "released"})
+_FREE: Final = frozenset(
+    {"1", "3", "declined", "free", "backup", "abandoned", "reset", "offered", "badaddress", "doomed"}
+)
 
 
 class Fault(NamedTuple):
@@ -168,10 +171,16 @@ def _taker(plan: Plan, export: Export, domain: str, gathered: Gathered) -> Calla
             held = gathered.dhcp if export.kind == "dhcp" else gathered.vpn
 
             def take(row: Row) -> None:
-                if one(row, "state").casefold() in _HELD:
+                if export.kind == "vpn" or _is_held(one(row, "state").casefold()):
                     held.append(leases.lease(row, *span(row, export, zone)))
 
             return take
+
+
+def _is_held(state: str) -> bool:
+    if state not in _HELD and state not in _FREE:
+        raise RowError("its state is none that is known")
+    return state in _HELD
 
 
 def _number(row: Row, gathered: Gathered) -> None:

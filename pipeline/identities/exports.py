@@ -81,9 +81,7 @@ def _text(file: IO[bytes], export: Export) -> io.TextIOWrapper:
 def _csv(export: Export, path: Path, text: io.TextIOWrapper, names: Names, refuse: Refuse) -> Iterator[Line]:
     lines = _Lines(text, refuse)
     reader = csv.reader(lines, delimiter=export.delimiter)
-    header: list[str] = []
-    there: Names = {}
-    several: set[str] = set()
+    header: _Header | None = None
     while True:
         try:
             cells = next(reader, None)
@@ -92,22 +90,15 @@ def _csv(export: Export, path: Path, text: io.TextIOWrapper, names: Names, refus
             continue
         if cells is None:
             break
-        if not any(cells) or (not header and cells[0].startswith("#TYPE")):
+        if not any(cells) or (header is None and cells[0].startswith("#TYPE")):
             continue
-        if not header:
-            header = _header(export, path, cells, names)
-            there = {field: found for field, called in names.items() if (found := [n for n in called if n in header])}
-            several = {name for field in SEVERAL if field in there for name in there[field]}
-        elif len(cells) > len(header):
+        if header is None:
+            header = _Header(export, path, cells, names)
+        elif len(cells) > header.width:
             refuse(lines.number, "it has more columns than the header")
         else:
-            cut = {
-                name: cell.split(export.split) if name in several else [cell]
-                for name, cell in zip(header, cells, strict=False)
-                if cell
-            }
-            yield Line(lines.number, _fields(cut, there))
-    if not header:
+            yield Line(lines.number, header.fields(cells))
+    if header is None:
         raise RefusedError(f"{path} has no header; name its columns in its first line.")
 
 
@@ -128,17 +119,35 @@ class _Lines:
                 pass
 
 
-def _header(export: Export, path: Path, cells: list[str], names: Names) -> list[str]:
-    header = [cell.strip().casefold() for cell in cells]
-    if len(header) > MAX_COLUMNS:
-        raise RefusedError(f"{path} has more than {MAX_COLUMNS} columns.")
-    lacking = sorted(said for said in export.columns.values() if said.casefold() not in header)
-    if lacking:
-        raise RefusedError(f"{path} has no column {', '.join(lacking)}, which the plan names.")
-    if not any(name in header for field in NEEDED[export.kind] for name in names[field]):
-        wanted = " or ".join(name for field in NEEDED[export.kind] for name in names[field])
-        raise RefusedError(f"{path} has no column {wanted}: it is no export of {export.kind}. Check its delimiter.")
-    return header
+class _Header:
+    """The columns of a file. Raises RefusedError where it lacks those that are needed."""
+
+    def __init__(self, export: Export, path: Path, cells: Sequence[str], names: Names) -> None:
+        self._columns = [cell.strip().casefold() for cell in cells]
+        self.width = len(cells)
+        if self.width > MAX_COLUMNS:
+            raise RefusedError(f"{path} has more than {MAX_COLUMNS} columns.")
+        lacking = sorted(said for said in export.columns.values() if said.casefold() not in self._columns)
+        if lacking:
+            raise RefusedError(f"{path} has no column {', '.join(lacking)}, which the plan names.")
+        self._names = {
+            field: found for field, called in names.items() if (found := [n for n in called if n in self._columns])
+        }
+        needed = NEEDED[export.kind]
+        if not any(field in self._names for field in needed):
+            wanted = " or ".join(name for field in needed for name in names[field])
+            raise RefusedError(f"{path} has no column {wanted}: it is no export of {export.kind}. Check its delimiter.")
+        self._several = {name for field in SEVERAL for name in self._names.get(field, ())}
+        self._split = export.split
+
+    def fields(self, cells: Sequence[str]) -> Row:
+        """A line's fields."""
+        cut = {
+            name: cell.split(self._split) if name in self._several else [cell]
+            for name, cell in zip(self._columns, cells, strict=False)
+            if cell
+        }
+        return _fields(cut, self._names)
 
 
 def _fields(found: Mapping[str, Sequence[Value]], names: Names) -> Row:

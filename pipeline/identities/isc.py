@@ -11,6 +11,7 @@ _LEASE: Final = re.compile(r"lease\s+([0-9a-fA-F.:]{2,45})\s*\{")
 _TIME: Final = re.compile(
     r"(starts|ends|tstp|cltt)\s+(?:\d\s+(\d{4})/(\d\d)/(\d\d) (\d\d):(\d\d):(\d\d)|epoch (\d{1,12})|(never))"
 )
+_NEVER: Final = "9999-12-31T00:00:00+00:00"
 _STATE: Final = re.compile(r"binding state (\w{1,20})")
 _MAC: Final = re.compile(r"hardware ethernet ([0-9a-fA-F:]{11,17})")
 _NAME: Final = re.compile(r'client-hostname "([^"]{1,255})"')
@@ -36,10 +37,11 @@ def isc_rows(text: io.TextIOBase, longest: int) -> Iterator[tuple[int, Mapping[s
 
 def _take(said: str, row: dict[str, list[str]]) -> None:
     if (time := _TIME.match(said)) is not None:
-        kind, year, month, day, hour, minute, second, epoch, _never = time.groups()
+        kind, year, month, day, hour, minute, second, epoch, never = time.groups()
         field = {"starts": "start", "ends": "end"}.get(kind)
-        if field and (year or epoch):
-            row[field] = [epoch or f"{year}-{month}-{day}T{hour}:{minute}:{second}+00:00"]
+        if field:
+            said = f"{year}-{month}-{day}T{hour}:{minute}:{second}+00:00"
+            row[field] = [_NEVER if never else epoch or said]
     elif (mac := _MAC.match(said)) is not None:
         row["mac"] = [mac[1]]
     elif (name := _NAME.match(said)) is not None:

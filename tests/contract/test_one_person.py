@@ -6,6 +6,7 @@ Entra's sign-in stands in Elastic's schema and the VPN's in a JSON of its own, w
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +18,13 @@ from pipeline import loading
 from pipeline.agents.raw_to_detections import resolved
 from pipeline.correlating import Gathering, Shares
 from pipeline.detecting import Judgement
+from pipeline.identities.versions import keep
 from pipeline.loading import Loaded
 from pipeline.parsers import Reader
 from pipeline.settings import Settings, TopicSettings, load
 from schemas.detection import Detection
 from tests.builders import batch_of
-from tests.identities import OBJECT, SID, T0, kept
+from tests.identities import FILES, OBJECT, PEOPLE, SID, T0, built, kept
 from tests.sigma import rule_text
 from tests.triage import raised, triaged, update
 
@@ -175,6 +177,29 @@ def test_metrics_count_how_they_were_resolved(bank: tuple[Settings, Loaded]) -> 
     assert counted["user", "number"] == counted["user", "mail"] == 1
     assert counted["source", "hub"] == counted["source", "lease"] == counted["source", "unknown"] == 1
     assert sum(count for (part, _), count in counted.items() if part == "user") == len(SEEN) - 1
+
+
+def test_a_later_snapshot_rewrites_no_verdict_of_the_past(bank: tuple[Settings, Loaded], tmp_path: Path) -> None:
+    settings, _ = bank
+    folder = kept(tmp_path)
+    settings = settings.model_copy(update={"identities": folder})
+    before = judged((settings, loading.load(settings)))
+    later = datetime.fromtimestamp((T0 + 60 * MINUTE) / 1_000, UTC)
+    renamed = {"ad.csv": (FILES["ad.csv"][0], PEOPLE.replace("pgustavo", "pg"))}
+    keep(built(tmp_path / "later", renamed), folder, later, later, 100, shrunk=True)
+    loaded = loading.load(settings)
+    again = judged((settings, loaded))
+    assert [one.to_bytes() for one in detections(again)] == [one.to_bytes() for one in detections(before)]
+    assert [each.contributions for each in again] == [each.contributions for each in before]
+    reading = Reader(settings).read(batch_of(orjson.dumps(SYSMON), topic="raw.windows", timestamp=T0 + 61 * MINUTE))
+    (fresh,) = loaded.decide.detect("log", "raw.windows", 0, reading.events)
+    assert fresh.entities == ("host:workstation5", "user:pgustavo")
+    old = detections(before)[0].who
+    assert fresh.who is not None
+    assert fresh.who.user is not None
+    assert old is not None
+    assert fresh.who.snapshot != old.snapshot
+    assert fresh.who.user.how == "unknown"
 
 
 def test_without_a_snapshot_they_are_six_strangers_less_one(bank: tuple[Settings, Loaded], tmp_path: Path) -> None:

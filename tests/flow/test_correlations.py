@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.bench.rig import Rig, Worker, rig, wait_for
+from tests.identities import SID, kept
 from tests.sigma import rule_text
 
 pytestmark = [pytest.mark.flow, pytest.mark.timeout(240)]
@@ -45,17 +46,24 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
     )
     logon = rule_text({"s": {"EventID": 4624}, "condition": "s"}, name="logon", logsource=SECURITY, id=MANY[:-1] + "b")
     (rules / "a.yml").write_bytes(failed + b"\n---\n" + logon + CORRELATIONS.encode())
+    identities = tmp_path_factory.mktemp("bank") / "identities"
+    identities.mkdir()
     lateness = json.dumps([{"topic": TOPIC, "lateness": 1}])
     with rig(
-        tmp_path_factory.mktemp("correlations"), raw_topics=TOPIC, rules=str(rules), topics=lateness, rules_watch="1"
+        tmp_path_factory.mktemp("correlations"),
+        raw_topics=TOPIC,
+        rules=str(rules),
+        topics=lateness,
+        rules_watch="1",
+        identities=str(identities),
     ) as made:
         made.create_topics(TOPIC, partitions=2)
         yield made
 
 
-def event(number: int, user: str, ago: float = 0.0) -> bytes:
+def event(number: int, user: str, ago: float = 0.0, host: str = "dc-1") -> bytes:
     at = (datetime.now(UTC) - timedelta(seconds=ago)).isoformat(timespec="milliseconds")
-    said = {"EventTime": at, "Channel": "Security", "EventID": number, "TargetUserName": user, "Hostname": "dc-1"}
+    said = {"EventTime": at, "Channel": "Security", "EventID": number, "TargetUserName": user, "Hostname": host}
     return json.dumps(said).encode()
 
 
@@ -97,6 +105,7 @@ def test_a_correlation_is_told_at_once_and_finally_and_goes_on_where_a_killed_pr
     assert (kinds["contribution"], kinds["rule"]) == (4, 3)
     wait_for("the chain, at once", lambda: told(scene, THEN, "anna") == ["provisional"], 30)
     change_rules(scene, ingest, correlate)
+    learn_who_is_who(scene, ingest, correlate)
     assert [worker.terminate() for worker in (ingest, correlate)] == [0, 0]
     saved = list((scene.folder / "state" / "correlate").glob("*.checkpoint"))
     assert saved, "what is held is written when a process ends"
@@ -118,3 +127,19 @@ def change_rules(scene: Rig, *workers: Worker) -> None:
     scene.publish(TOPIC, [event(4625, "dana"), event(4625, "dana")])
     wait_for("the new correlation", lambda: told(scene, NEW, "dana") == ["provisional"], 60)
     assert told(scene, MANY, "dana") == []
+
+
+def learn_who_is_who(scene: Rig, *workers: Worker) -> None:
+    """A snapshot of identities is taken by both roles without a restart, and is in what they say from then on."""
+    before = [worker.total("qorgan_reloads_total", outcome="swapped") for worker in workers]
+    kept(Path(scene.environment["QORGAN_IDENTITIES"]).parent)
+    for worker, count in zip(workers, before, strict=True):
+        taken = partial(worker.total, "qorgan_reloads_total", outcome="swapped")
+        wait_for(f"{worker.role} to take it", lambda taken=taken, count=count: taken() > count, 60)
+    scene.publish(TOPIC, [event(4625, SID, host="10.2.0.10")] * 2)
+    wait_for("the correlation of one whom it knows", lambda: told(scene, NEW, SID.lower()) == ["provisional"], 60)
+    rows = scene.query(
+        "SELECT DISTINCT kind, has(entities, 'user:pgustavo'), JSONExtractString(json, 'who', 'asset', 'criticality') "
+        f"FROM qorgan.detections WHERE user = '{SID}' ORDER BY kind"
+    )
+    assert [tuple(row) for row in rows] == [("contribution", 1, "critical"), ("correlation", 1, "critical")]

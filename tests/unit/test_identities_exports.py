@@ -93,6 +93,11 @@ def test_a_sid_is_one_in_any_writing(tmp_path: Path, sid: str) -> None:
     assert user(one(tmp_path, f"SamAccountName,SID\npgustavo,{sid}\n"), SID) == ("pgustavo", "sid")
 
 
+def test_a_column_id_that_is_no_object_id_names_nobody(tmp_path: Path) -> None:
+    found = one(tmp_path, "id,name\n17,pgustavo\n")
+    assert user(found, "17") == ("17", "unknown")
+
+
 def test_powershells_export_is_utf16_with_a_line_of_types_and_semicolons(tmp_path: Path) -> None:
     text = (
         '#TYPE Microsoft.ActiveDirectory.Management.ADUser\r\n"SamAccountName";"Mail"\r\n"әсел";"asel@bank.example"\r\n'
@@ -213,10 +218,17 @@ lease 10.1.0.8 {
   binding state free;
   hardware ethernet 02:00:00:00:00:06;
 }
+lease 10.1.0.10 {
+  starts epoch 1773118800;
+  ends never;
+  hardware ethernet 02:00:00:00:00:0a;
+  client-hostname "PRINTER-1";
+}
 lease 10.1.0.9 { cut off
 """
     found = built(tmp_path, {"leases": ({"kind": "dhcp", "format": "isc"}, text)})
-    assert found.counts["dhcp"] == 1
+    assert found.counts["dhcp"] == 2
+    assert host_at(found, "10.1.0.10", T0 + 300 * 24 * HOUR) == "printer-1"
     assert host_at(found, "10.1.0.7", T0) == "workstation5"
     assert host_at(found, "10.1.0.7", T0 + HOUR) == "10.1.0.7"
 
@@ -226,7 +238,8 @@ def test_keas_and_windows_leases_follow_from_their_end(tmp_path: Path) -> None:
     kea = (
         "address,hwaddr,client_id,valid_lifetime,expire,subnet_id,fqdn_fwd,fqdn_rev,hostname,state,user_context,pool_id\n"
         f"10.1.0.7,02:00:00:00:00:05,,3600,{end},1,0,0,ws-5,0,,0\n"
-        f"10.1.0.8,02:00:00:00:00:06,,3600,{end},1,0,0,ws-6,2,,0\n"
+        f"10.1.0.8,02:00:00:00:00:06,,3600,{end},1,0,0,ws-6,1,,0\n"
+        f"10.1.0.9,02:00:00:00:00:09,,3600,{end},1,0,0,ws-9,unheard,,0\n"
     )
     windows = '"IPAddress","ClientId","HostName","AddressState","LeaseExpiryTime"\n'
     windows += '"10.2.0.7","02-00-00-00-00-07","WS-7.bank.example","Active","10.03.2026 11:00:00"\n'
@@ -240,7 +253,7 @@ def test_keas_and_windows_leases_follow_from_their_end(tmp_path: Path) -> None:
             ),
         },
     )
-    assert faults(found) == []
+    assert faults(found) == [("kea.csv:4", "its state is none that is known")]
     for address, host in (("10.1.0.7", "ws-5"), ("10.2.0.7", "ws-7")):
         assert [host_at(found, address, T0 + at) for at in (-1, 0, HOUR - 1, HOUR)] == [address, host, host, address]
     assert host_at(found, "10.1.0.8", T0) == "10.1.0.8"
@@ -299,6 +312,15 @@ def test_a_plan_that_says_something_wrongly_is_refused_by_the_keys_name(
     with pytest.raises(RefusedError) as refused:
         read_plan(path)
     assert why in str(refused.value)
+
+
+def test_the_order_of_files_changes_no_revision_and_a_change_does(tmp_path: Path) -> None:
+    revision = built(tmp_path / "a").revision
+    assert built(tmp_path / "b", dict(reversed(FILES.items()))).revision == revision
+    entry, text = FILES["assets.csv"]
+    assert built(tmp_path / "c", {**FILES, "assets.csv": (entry, text.replace("medium", "high"))}).revision != revision
+    named = {**FILES["ad.csv"][0], "domain": ["theshire.local", "SHIRE"]}
+    assert built(tmp_path / "d", {**FILES, "ad.csv": (named, FILES["ad.csv"][1])}).revision != revision
 
 
 def test_a_domain_is_one_whatever_files_call_it_so(tmp_path: Path) -> None:
