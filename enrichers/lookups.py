@@ -83,7 +83,7 @@ class Lookups:
         text = self.assets.get("d" + host)
         return AssetRef(name=host) if text is None else AssetRef.model_validate(orjson.loads(text))
 
-    def user(self, raw: str, host: str | None) -> Found:
+    def user(self, raw: str, host: str | None = None) -> Found:
         """The person whom a text names.
 
         `host`: the entity of the host on which digits may be a number of an account; None: they are a name.
@@ -194,7 +194,7 @@ class Lookups:
 
     def _holders(self, address: str, leased: Leased, time_ms: int) -> Behind:
         holders = [holder for held in leased.held for holder in held.at(time_ms)]
-        people = {label for _, _, user in holders if (label := self.user(user, None).label)}
+        people = {label for _, _, user in holders if (label := self.user(user).label)}
         person = people.pop() if len(people) == 1 else ""
         hosts = {self._holder(host, mac) for host, mac, _ in holders} - {""}
         if len(hosts) == 1:

@@ -83,7 +83,7 @@ def show_identity(
     import orjson
 
     snapshot, _ = _snapshot(folder, at)
-    person, host = snapshot.user(name, None).entity, snapshot.host(name, 0).entity
+    person, host = snapshot.user(name).entity, snapshot.host(name, 0).entity
     found = {
         "person": (person, snapshot.lookups.people.get("d" + person)),
         "host": (host, snapshot.lookups.assets.get("d" + host)),

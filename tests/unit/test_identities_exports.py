@@ -30,7 +30,7 @@ def one(folder: Path, text: str | bytes, **entry: Any) -> Built:
 
 
 def user(found: Built, raw: str) -> tuple[str, str]:
-    return snapshot_of(found).user(raw, None)[:2]
+    return snapshot_of(found).user(raw)[:2]
 
 
 def host_at(found: Built, address: str, time_ms: int) -> str:

@@ -67,7 +67,7 @@ def test_old_versions_stay_in_force_for_their_time(tmp_path: Path) -> None:
     assert before is not None
     assert after is not None
     assert before.revision == first.revision
-    assert (before.user("bolat", None).how, after.user("bolat", None).how) == ("unknown", "name")
+    assert (before.user("bolat").how, after.user("bolat").how) == ("unknown", "name")
     assert in_force([first, second], second.since) == second
     assert in_force([first, second], first.since - 1) is None
 
@@ -160,8 +160,8 @@ async def test_a_running_worker_takes_a_version_whole_and_builds_nothing_else_an
         await asyncio.sleep(0.005)
     (fresh,) = used
     now = int(NOW.timestamp() * 1_000)
-    assert fresh.identities.at(now).user("bolat", None).how == "name"
-    assert fresh.identities.at(now - 1).user(SID, None).entity == "pgustavo"
+    assert fresh.identities.at(now).user("bolat").how == "name"
+    assert fresh.identities.at(now - 1).user(SID).entity == "pgustavo"
     assert fresh.engine is loaded.decide.engine
     assert fresh.revision != loaded.decide.revision
     assert value("qorgan_reloads_total", {"outcome": "swapped"}) == 1
@@ -210,4 +210,4 @@ def test_many_versions_are_opened_when_a_record_of_their_time_comes(tmp_path: Pa
     assert len(versions._parts) < 8
     oldest = found.at(int((NOW + timedelta(hours=1)).timestamp() * 1_000))
     assert oldest is not None
-    assert oldest.user("user0", None).how == "name"
+    assert oldest.user("user0").how == "name"
