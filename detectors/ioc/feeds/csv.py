@@ -10,6 +10,7 @@ from __future__ import annotations
 import csv
 import re
 from collections.abc import Iterator
+from operator import itemgetter
 from typing import BinaryIO, Final, get_args
 
 from detectors.ioc import indicators
@@ -18,11 +19,14 @@ from detectors.ioc.feeds.entry import Entry, Fault
 from detectors.ioc.feeds.lines import lines
 from schemas.feed import Column, Reading
 from schemas.identity import long_hash
+from schemas.indicator import Indicator
 
 COLUMNS: Final[tuple[str, ...]] = get_args(Column)
 SEPARATORS: Final = ",;\t|"
 _ODD: Final = re.compile(r"[^\w .-]", re.ASCII)
 _MAX_COLUMNS: Final = 200
+#: Cells of so many lines are remembered with what they make.
+_MAX_ALIKE: Final = 16_384
 
 #: Columns, and where they stand in a line.
 Places = list[tuple[str, int]]
@@ -32,30 +36,29 @@ def entries(stream: BinaryIO, reading: Reading) -> Iterator[Entry]:
     """Read a CSV. A faulty line is a fault, never half read; a wrong header ends the reading."""
     given = lines(stream, reading.limits.entry_bytes)
     separator = reading.delimiter
-    places: Places | None = None
-    width = _MAX_COLUMNS
+    table: _Table | None = None
     if any(isinstance(place, int) for place in reading.columns.values()):
-        places, separator = _numbered(reading), separator or ","
+        table, separator = _Table(_numbered(reading), _MAX_COLUMNS, reading), separator or ","
     for number, line in given:
         if line is None:
             yield Fault(f"line {number}", f"longer than {reading.limits.entry_bytes:,} bytes (limits.entry_bytes)")
             continue
         if not line.strip("\x00 \t") or line.startswith("#"):
             continue
-        if places is None:
+        if table is None:
             separator = separator or max(SEPARATORS, key=line.count)
             names = [name.strip().lower() for name in _cells(line, separator) or ()]
             try:
-                places, width = _named(names, reading), len(names)
+                table = _Table(_named(names, reading), len(names), reading)
             except ValueError as error:
                 yield Fault(f"line {number}", str(error), "end")
                 return
             continue
         try:
-            yield from _line(_cells(line, separator), places, width, reading)
+            yield from table.entries(_cells(line, separator))
         except ValueError as error:
             yield Fault(f"line {number}", str(error))
-    if places is None:
+    if table is None:
         yield Fault("line 1", f"there is no header; the columns are {', '.join(COLUMNS)}", "end")
 
 
@@ -102,33 +105,59 @@ def _numbered(reading: Reading) -> Places:
     return [(ours, int(theirs) - 1) for ours, theirs in reading.columns.items() if str(theirs).isdecimal()]
 
 
-def _line(cells: list[str] | None, places: Places, width: int, reading: Reading) -> Iterator[Entry]:
-    if cells is None or len(cells) > width:
-        raise ValueError(f"not {width} cells")
+class _Table:
+    """The columns of one CSV. What many lines say alike is made into an indicator's parts once."""
 
-    row = {column: cells[place].strip() for column, place in places if place < len(cells) and cells[place]}
-    said = row.get
-    rows, remarks = composite.rows(said("type") or reading.defaults.type, said("value", ""))
-    first_seen = indicators.moment(said("first_seen", ""))
-    common = made.shared(
-        reading,
-        id=made.identifier(said("id", "")),
-        title=said("title", ""),
-        level=indicators.level(level) if (level := said("level")) else "",
-        confidence=indicators.confidence(confidence) if (confidence := said("confidence")) else None,
-        valid_from=indicators.moment(said("valid_from", "")),
-        valid_until=indicators.moment(said("valid_until", "")),
-        since=first_seen,
-        first_seen=first_seen,
-        tlp=indicators.tlp(tlp) if (tlp := said("tlp")) else "",
-        tags=_parts(said("tags", "")) + remarks,
-        phases=_parts(said("phases", "")),
-        source=said("source", ""),
-    )
-    if not common.id:
-        parts = [part for row in rows for one in row for part in one]
-        common = common._replace(id=long_hash("indicator", *parts, common.source))
-    return made.of(common, rows)
+    def __init__(self, places: Places, width: int, reading: Reading) -> None:
+        self._width, self._reading = width, reading
+        self._reach = max((place for _, place in places), default=-1) + 1
+        where = dict(places)
+        # A column that is not there is the empty cell behind all others.
+        self._said = itemgetter(*(where.get(name, -1) for name in COLUMNS))
+        self._alike: dict[tuple[str, ...], Indicator] = {}
+
+    def entries(self, cells: list[str] | None) -> list[Indicator]:
+        """The rows of one line. Raises ValueError."""
+        if cells is None or len(cells) > self._width:
+            raise ValueError(f"not {self._width} cells")
+        cells += [""] * (max(0, self._reach - len(cells)) + 1)
+        kind, value, name, title, level, sure, since, until, seen, source, tlp, tags, phases = map(
+            str.strip, self._said(cells)
+        )
+        rows, remarks = composite.rows(kind or self._reading.defaults.type, value)
+        alike = self._made((level, sure, source, tlp, tags, phases, *remarks))
+        seen_at, start, end = indicators.moment(seen), indicators.moment(since), indicators.moment(until)
+        start, end = made.validity(self._reading, start, end, seen_at)
+        name, title = made.identifier(name), made.clean(title)
+        if not name:
+            name = long_hash("indicator", *(part for row in rows for one in row for part in one), alike.source)
+        return [
+            indicators.joined(
+                (name, kind, value, title or made.clean(f"{kind} {value}"), alike.level, alike.confidence, start, end),
+                (alike.source, alike.tlp, alike.tags, tuple(also), alike.phases, alike.authority, seen_at),
+            )
+            for (kind, value), *also in rows
+        ]
+
+    def _made(self, said: tuple[str, ...]) -> Indicator:
+        """What these cells make of an indicator. Raises ValueError."""
+        known = self._alike.get(said)
+        if known is None:
+            level, confidence, source, tlp, tags, phases, *remarks = said
+            known = made.shared(
+                self._reading,
+                id="",
+                level=indicators.level(level) if level else "",
+                confidence=indicators.confidence(confidence) if confidence else None,
+                tlp=indicators.tlp(tlp) if tlp else "",
+                tags=(*_parts(tags), *remarks),
+                phases=_parts(phases),
+                source=source,
+            )
+            if len(self._alike) >= _MAX_ALIKE:
+                self._alike.clear()
+            self._alike[said] = known
+        return known
 
 
 def _parts(text: str) -> tuple[str, ...]:

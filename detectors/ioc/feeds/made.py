@@ -47,11 +47,7 @@ def shared(
     `source` counts in a file of our own only, else it is a tag. Raises ValueError.
     """
     said = reading.defaults
-    if not valid_until and said.valid_days:
-        start = valid_from or since or reading.at_ms
-        valid_until = start // DAY_MS * DAY_MS + said.valid_days * DAY_MS if start else 0
-    if valid_from and valid_until and valid_until <= valid_from:
-        raise ValueError("valid_until is not after valid_from")
+    valid_from, valid_until = validity(reading, valid_from, valid_until, since)
     source = clean(source)[:80]
     if source and not reading.own:
         tags = (*tags, f"source:{source}")
@@ -71,6 +67,17 @@ def shared(
         authority=reading.authority,
         first_seen=first_seen,
     )
+
+
+def validity(reading: Reading, valid_from: int, valid_until: int, since: int) -> tuple[int, int]:
+    """From when and until when an entry counts, by the feed's valid_days where it does not say. Raises ValueError."""
+    days = reading.defaults.valid_days
+    if not valid_until and days:
+        start = valid_from or since or reading.at_ms
+        valid_until = start // DAY_MS * DAY_MS + days * DAY_MS if start else 0
+    if valid_from and valid_until and valid_until <= valid_from:
+        raise ValueError("valid_until is not after valid_from")
+    return valid_from, valid_until
 
 
 def of(common: Indicator, rows: Iterable[Row]) -> Iterator[Indicator]:
