@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 import structlog
 
 from detectors.ioc.match import IndicatorIndex
+from pipeline.agents.detections_to_intake import INTAKE_KEY
 from pipeline.delivery import Delivery, Outgoing
 from pipeline.gated import TOPIC, Change, GatedReader, Settled, changes
 from schemas.errors import QorganError, UnreachableError
@@ -41,7 +42,6 @@ LOOK_S: Final = 2.0
 MARK_S: Final = 1.0
 #: Seconds after which a reader that failed is made anew.
 AGAIN_S: Final = 1.0
-INTAKE_KEY: Final = b"intake"
 
 log = structlog.get_logger("ingest")
 

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from schemas.detection import Millis
 from schemas.event_list import ItemFacts
-from schemas.intake import Evidence
+from schemas.intake import Evidence, Revocation
 from schemas.severity import Level
 from schemas.text import Named, Text
 
@@ -72,6 +72,9 @@ class Incident(_Frozen):
     techniques: tuple[str, ...]
     evidence: tuple[Evidence, ...] = Field(description="the most severe, then the earliest; in the order of time")
     retrospective: bool = Field(description="everything in it was found in the past")
+    revoked: tuple[Revocation, ...] = Field(
+        default=(), description="indicators of its evidence that their sources took back"
+    )
     counts: Counts
 
     def to_bytes(self) -> bytes:

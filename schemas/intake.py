@@ -6,10 +6,10 @@ nothing. That is what makes redelivery harmless all the way from `detections` to
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 import orjson
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from schemas.detection import Detection, FindingRef, Millis
 from schemas.severity import Level
@@ -20,6 +20,9 @@ COUNTED_PER_FINDING = 250
 #: Names in a piece of evidence are cut to this: an incident with 200 pieces must fit into a Kafka record of 1 MB.
 NAME_CHARS = 128
 MOST_NAMES = 64
+MOST_SOURCES = 8
+#: Indicators taken back that one record names: with reasons of 2 KB each it stays below Kafka's 1 MB.
+MOST_REVOKED = 200
 
 
 class Evidence(BaseModel):
@@ -39,6 +42,9 @@ class Evidence(BaseModel):
     source: str = Field(default="", description="source address")
     activity: str = Field(default="", description="key of what happened: two providers' pieces of one count once")
     provider: int = 0
+    sources: Annotated[tuple[str, ...], Field(max_length=MOST_SOURCES)] = Field(
+        default=(), description="of an indicator: who names it"
+    )
 
     @classmethod
     def of(cls, found: Detection) -> Evidence:
@@ -56,6 +62,9 @@ class Evidence(BaseModel):
             source=found.src_ip[:NAME_CHARS],
             activity=found.activity,
             provider=found.provider,
+            sources=tuple(name[:NAME_CHARS] for name in found.indicator.sources[:MOST_SOURCES])
+            if found.indicator is not None
+            else (),
         )
 
 
@@ -118,3 +127,42 @@ class IndicatorMark(BaseModel):
     def from_bytes(cls, data: bytes) -> IndicatorMark:
         """Read it back. Raises pydantic's ValidationError."""
         return cls.model_validate_json(data)
+
+
+class Revocation(BaseModel):
+    """A source took back one of its indicators."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    source: str
+    indicator: str = Field(description="the indicator's id")
+    by: str = ""
+    reason: str = ""
+    at: Millis = Field(description="when it was said")
+
+
+class Revocations(BaseModel):
+    """Indicators that their sources took back: incidents that rest on them are told."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: Literal["revocations"] = "revocations"
+    revoked: Annotated[tuple[Revocation, ...], Field(min_length=1, max_length=MOST_REVOKED)]
+
+    def to_bytes(self) -> bytes:
+        """The record's value on `intake`."""
+        return self.model_dump_json().encode()
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Revocations:
+        """Read it back. Raises pydantic's ValidationError."""
+        return cls.model_validate_json(data)
+
+
+IntakeItem = FindingUpdate | IndicatorMark | Revocations
+_ITEM: Final[TypeAdapter[IntakeItem]] = TypeAdapter(Annotated[IntakeItem, Field(discriminator="kind")])
+
+
+def intake_item(data: bytes) -> IntakeItem:
+    """Read a record of `intake`. Raises pydantic's ValidationError."""
+    return _ITEM.validate_json(data)

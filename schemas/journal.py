@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from schemas.detection import FindingRef, Millis
 from schemas.errors import RefusedError
 from schemas.event_list import ItemFacts
-from schemas.intake import Evidence
+from schemas.intake import Evidence, Revocation
 from schemas.severity import Level
 
 _HASH_MEMBER = b',"hash":"'
@@ -79,7 +79,14 @@ class Notified(_Frozen):
     priority: int
 
 
-Body = Annotated[Registered | FindingAdded | SeverityRaised | Notified, Field(discriminator="kind")]
+class IndicatorRevoked(_Frozen):
+    """An indicator that evidence rests on was taken back by its source. What was found stays; people judge it anew."""
+
+    kind: Literal["indicator_revoked"] = "indicator_revoked"
+    revocation: Revocation
+
+
+Body = Annotated[Registered | FindingAdded | SeverityRaised | Notified | IndicatorRevoked, Field(discriminator="kind")]
 
 
 class Intake(_Frozen):

@@ -13,8 +13,8 @@ from detectors.triage.tactics import in_order
 from schemas.activity import Sighting, distinct
 from schemas.event_list import ItemFacts
 from schemas.incident import LISTED, Counts, FindingSummary, Incident
-from schemas.intake import COUNTED_PER_FINDING, Evidence
-from schemas.journal import Fact, FindingAdded, Intake, Notified, Registered, SeverityRaised
+from schemas.intake import COUNTED_PER_FINDING, Evidence, Revocation
+from schemas.journal import Fact, FindingAdded, IndicatorRevoked, Intake, Notified, Registered, SeverityRaised
 from schemas.severity import Severity
 
 MINUTE_MS = 60_000
@@ -84,6 +84,10 @@ class Case:
     tactics: set[str] = field(default_factory=set)
     techniques: set[str] = field(default_factory=set)
     evidence: list[Evidence] = field(default_factory=list)
+    indicators: dict[str, set[str]] = field(default_factory=dict)
+    """Indicators of its evidence → their sources."""
+    revoked: dict[tuple[str, str], Revocation] = field(default_factory=dict)
+    """(source, indicator) → the last word of its source."""
     notices: int = 0
     notified_severity: Severity | None = None
     notified_priority: int = 0
@@ -111,6 +115,13 @@ class Case:
             case Notified(severity=severity, priority=priority):
                 self.notices += 1
                 self.notified_severity, self.notified_priority = Severity.of(severity), priority
+            case IndicatorRevoked(revocation=said):
+                self.revoked[said.source, said.indicator] = said
+
+    def rests_on(self, said: Revocation) -> bool:
+        """Whether a piece of evidence is an indicator of this source, and its revocation is news."""
+        known = self.revoked.get((said.source, said.indicator))
+        return said.source in self.indicators.get(said.indicator, ()) and (known is None or known.at < said.at)
 
     def _add(self, added: FindingAdded, at: int) -> None:
         ref = added.finding
@@ -135,6 +146,8 @@ class Case:
     def _count(self, piece: Evidence, change: int) -> None:
         self.rules[piece.subject] += change
         self.levels[piece.level] += change
+        if piece.kind == "indicator":
+            self.indicators.setdefault(piece.subject, set()).update(piece.sources)
         self.evidence.append(piece)
 
     def incident(self) -> Incident:
@@ -164,6 +177,9 @@ class Case:
             techniques=tuple(sorted(self.techniques)[:LISTED]),
             evidence=tuple(sorted(_foremost(self.evidence), key=lambda piece: (piece.time, piece.id))),
             retrospective=self.retrospective,
+            revoked=tuple(
+                sorted(self.revoked.values(), key=lambda said: (said.at, said.source, said.indicator))[:LISTED]
+            ),
             counts=self._counts(),
         )
 
@@ -194,3 +210,7 @@ class Case:
 def _foremost(evidence: list[Evidence]) -> list[Evidence]:
     """The pieces that an incident lists. The best of a union are among the best of its parts, so order is no matter."""
     return sorted(evidence, key=lambda piece: (-Severity.of(piece.level), piece.time, piece.id))[:LISTED]
+
+
+def _when(said: Revocation) -> tuple[int, str, str]:
+    return said.at, said.source, said.indicator

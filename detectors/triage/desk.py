@@ -13,8 +13,8 @@ from detectors.triage.decisions import is_urgent, judge
 from detectors.triage.fold import Incidents
 from schemas.event_list import EventList
 from schemas.incident import Incident
-from schemas.intake import FindingUpdate
-from schemas.journal import Body, Fact, Intake
+from schemas.intake import FindingUpdate, Revocation
+from schemas.journal import Body, Fact, IndicatorRevoked, Intake
 
 #: Seconds between two revisions of one incident that say nothing urgent.
 PACE_S = 1.0
@@ -73,6 +73,19 @@ class Desk:
         self._revised = {name: since for name, since in self._revised.items() if now - since < PACE_S}
         self._revised |= dict.fromkeys(changed, now)
         return Judged(facts, list(changed), [member.update for member in ready], opened)
+
+    def revoke(self, said: Iterable[Revocation], intake: Intake, at: int) -> Judged:
+        """Tell the incidents that rest on indicators that their sources took back; told twice, it adds nothing."""
+        facts: list[Fact] = []
+        changed: dict[str, int] = {}
+        for one in said:
+            for case in self.incidents.with_indicator(one.indicator):
+                if case.rests_on(one):
+                    revision = changed.setdefault(case.id, 1 + case.revision)
+                    body = IndicatorRevoked(revocation=one)
+                    facts.append(Fact(at=at, incident=case.id, revision=revision, intake=intake, body=body))
+                    self.incidents.apply(facts[-1])
+        return Judged(facts, list(changed), [], [])
 
     def since(self, log: str, offset: int, not_before: int) -> list[Incident]:
         """The present revision of incidents that a writer before us may have journaled but not published.

@@ -19,6 +19,7 @@ class Incidents:
     def __init__(self) -> None:
         self.cases: dict[str, Case] = {}
         self.of_finding: dict[str, str] = {}
+        self._by_indicator: defaultdict[str, dict[str, None]] = defaultdict(dict)
         self._numbers: defaultdict[int, int] = defaultdict(int)
         self._by_entity_day: defaultdict[tuple[str, int], dict[str, None]] = defaultdict(dict)
 
@@ -40,6 +41,9 @@ class Incidents:
         if isinstance(body, FindingAdded):
             self.of_finding[body.finding.id] = fact.incident
             self._index(case, body)
+            for piece in body.evidence:
+                if piece.kind == "indicator":
+                    self._by_indicator[piece.subject][case.id] = None
 
     def next_number(self, year: int) -> str:
         """The number of the next incident registered in `year` of the bank's calendar."""
@@ -58,6 +62,10 @@ class Incidents:
                 if incident not in seen:
                     seen.add(incident)
                     yield self.cases[incident]
+
+    def with_indicator(self, indicator: str) -> list[Case]:
+        """Cases with evidence of this indicator, in the order in which it came to them."""
+        return [self.cases[incident] for incident in self._by_indicator.get(indicator, ())]
 
     def _index(self, case: Case, added: FindingAdded) -> None:
         for entity in (added.finding.entity, *added.entities):

@@ -15,13 +15,14 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import structlog
 from pydantic import ValidationError
 
 from detectors.ioc import life
 from pipeline import submissions
+from pipeline.agents.detections_to_intake import INTAKE_KEY
 from pipeline.catalogue import Catalogue, Place, Row
 from pipeline.delivery import Delivery, Outgoing
 from pipeline.gated import TOPIC, GatedReader
@@ -34,9 +35,11 @@ from schemas.indicator_record import (
     Gated,
     Pair,
     Poll,
+    Word,
     record_key,
     settled,
 )
+from schemas.intake import MOST_REVOKED, Revocation, Revocations
 
 if TYPE_CHECKING:
     from pipeline.metrics import Metrics
@@ -282,6 +285,9 @@ class IndicatorsToGated:
     async def _publish(self, entries: Sequence[Gated]) -> None:
         if not entries:
             return
+        # Triage first: a crash between the two says it twice, which adds nothing.
+        for piece in _pieces([revocation(one) for one in entries if one.state == "revoked"], MOST_REVOKED):
+            await self._delivery.send("intake", [Outgoing(INTAKE_KEY, Revocations(revoked=tuple(piece)).to_bytes())])
         await self._delivery.send(TOPIC, [Outgoing(record_key(*one.key), one.to_bytes()) for one in entries])
         await asyncio.to_thread(self._catalogue.confirmed, entries)
         for state, count in Counter(one.state for one in entries).items():
@@ -301,7 +307,13 @@ class IndicatorsToGated:
             log.error("records are no indicators and no commands", topic=batch.topic, records=bad)
 
 
-def _pieces(some: Sequence[object]) -> Iterator[list]:  # type: ignore[type-arg] # of whatever it was given
+def revocation(entry: Gated) -> Revocation:
+    """What triage is told of an indicator that its source took back."""
+    word = entry.revoked or Word()
+    return Revocation(source=entry.source, indicator=entry.id, by=word.by, reason=word.reason, at=word.at)
+
+
+def _pieces(some: Sequence[Any], most: int = TOGETHER) -> Iterator[list[Any]]:
     rest = iter(some)
-    while piece := list(islice(rest, TOGETHER)):
+    while piece := list(islice(rest, most)):
         yield piece

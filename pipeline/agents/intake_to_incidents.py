@@ -12,7 +12,7 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import structlog
@@ -27,7 +27,7 @@ from schemas.errors import RefusedError
 from schemas.event import RecordBatch
 from schemas.event_list import EventList
 from schemas.incident import Incident
-from schemas.intake import FindingUpdate, IndicatorMark
+from schemas.intake import FindingUpdate, Revocations, intake_item
 from schemas.journal import Intake, Sealed, chained
 
 if TYPE_CHECKING:
@@ -104,13 +104,15 @@ class IntakeToIncidents:
                 return
             desk = await self._take_over()
             await self._publish_again(desk, batch)
-            waiting, letters = read_updates(batch)
-            self._count(batch, len(letters))
-            if letters:
-                await self._delivery.send("dead-letters", letters)
+            taken = read_intake(batch)
+            self._count(batch, len(taken.letters))
+            if taken.letters:
+                await self._delivery.send("dead-letters", taken.letters)
             self._open.append((Intake(log=batch.log, offset=batch.next), ack))
-            desk.take(waiting)
-            await self._work(desk)
+            desk.take(taken.waiting)
+            # What was found before an indicator was taken back is in its incident first.
+            await self._work(desk, everything=bool(taken.revoked))
+            await self._revoke(desk, taken.revoked)
 
     async def tick(self) -> None:
         """Judge what has waited its second."""
@@ -162,6 +164,14 @@ class IntakeToIncidents:
             await self._let_go()
             raise
         self._acknowledge(desk)
+
+    async def _revoke(self, desk: Desk, revoked: list[tuple[Revocations, Intake]]) -> None:
+        for said, intake in revoked:
+            try:
+                await self._make_durable(desk, desk.revoke(said.revoked, intake, self._wall()))
+            except BaseException:
+                await self._let_go()
+                raise
 
     async def _make_durable(self, desk: Desk, judged: Judged) -> None:
         if not judged.facts:
@@ -219,25 +229,28 @@ def _zone(name: str) -> ZoneInfo:
         raise RefusedError(f"There is no time zone {name}: set QORGAN_TIMEZONE, e.g. to Asia/Almaty.") from None
 
 
-def read_updates(batch: RecordBatch) -> tuple[list[Waiting], list[Outgoing]]:
-    """The updates of a batch with their places, and as dead letters what is neither an update nor a mark."""
-    waiting: list[Waiting] = []
-    letters: list[Outgoing] = []
+class Taken(NamedTuple):
+    """What a batch of `intake` says, each with its place."""
+
+    waiting: list[Waiting]
+    revoked: list[tuple[Revocations, Intake]]
+    letters: list[Outgoing]
+    """What is none of these, as dead letters."""
+
+
+def read_intake(batch: RecordBatch) -> Taken:
+    """Read the records of a batch. Marks of indicators say nothing to triage: a hunt will ask for them."""
+    taken = Taken([], [], [])
     for record in batch.records:
+        place = Intake(log=batch.log, offset=record.offset)
         try:
-            update = FindingUpdate.from_bytes(record.value or b"")
-            waiting.append(Waiting(update, Intake(log=batch.log, offset=record.offset)))
+            said = intake_item(record.value or b"")
         except ValidationError:
-            if _is_mark(record.value or b""):
-                continue  # a hunt will ask for it; to triage it says nothing
             letter = DeadLetter(record.offset, record.timestamp, "shape", record.key, record.value)
-            letters.append(dead_letter(batch, letter))
-    return waiting, letters
-
-
-def _is_mark(value: bytes) -> bool:
-    try:
-        IndicatorMark.from_bytes(value)
-    except ValidationError:
-        return False
-    return True
+            taken.letters.append(dead_letter(batch, letter))
+            continue
+        if isinstance(said, FindingUpdate):
+            taken.waiting.append(Waiting(said, place))
+        elif isinstance(said, Revocations):
+            taken.revoked.append((said, place))
+    return taken

@@ -115,6 +115,7 @@ def _facts(incident: dict[str, Any], lang: Language) -> list[dict[str, Any]]:
         "events": f"{_moment(incident['first_event'])} to {_moment(incident['last_event'])}",
         "entities": incident["entities"],
         "techniques": incident["techniques"],
+        "revoked": [f"{said['indicator']} by {said['source']}: {said['reason']}" for said in incident["revoked"]],
         "stands on": f"{line['findings']} findings, {line['detections']} detections",
     }
     return [{"what": what, "is": value} for what, value in facts.items()]

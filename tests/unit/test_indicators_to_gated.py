@@ -12,6 +12,7 @@ from pipeline.gatekeeping import AGAIN_S
 from schemas.errors import UnreachableError
 from schemas.event import Observable
 from schemas.indicator_record import Command, Document, Poll
+from schemas.intake import Revocations
 from tests.builders import batch_of
 from tests.curate import NOW, Curating, document, seen_on
 
@@ -110,6 +111,8 @@ async def test_only_its_own_source_revokes_and_a_person_outlives_the_feed(curati
     assert curating.topics.states() == {"1": "active"}
     await said(curating, Command(kind="revoke", source="soc", id="1", at=NOW + 2), first=2)
     assert curating.topics.states() == {"1": "revoked"}
+    (told,) = [Revocations.from_bytes(one.value) for one in curating.topics.records["intake"]]
+    assert [(one.source, one.indicator, one.at) for one in told.revoked] == [("soc", "1", NOW + 2)]
     await said(curating, document("1", at=NOW + 3), first=3)
     assert curating.topics.states() == {"1": "active"}, "its source may change its mind"
     await said(curating, Command(kind="expire", source="soc", id="1", by="a", reason="false", at=NOW + 4), first=4)

@@ -11,10 +11,11 @@ import pytest
 from pipeline.agents.intake_to_incidents import IntakeToIncidents
 from pipeline.delivery import Outgoing
 from pipeline.metrics import Metrics
+from schemas.detection import IndicatorFacts
 from schemas.errors import QorganError, RefusedError, UnreachableError
 from schemas.event import RecordBatch
 from schemas.incident import Incident
-from schemas.intake import FindingUpdate, IndicatorMark, Position
+from schemas.intake import FindingUpdate, IndicatorMark, Position, Revocation, Revocations
 from schemas.journal import BrokenJournalError, Sealed
 from sinks.journal.files import read, verify
 from tests.builders import batch_of
@@ -211,6 +212,50 @@ async def test_a_mark_of_indicators_is_no_finding_no_fault_and_holds_nothing_bac
     assert "dead-letters" not in scene.delivery.sent
     assert scene.acked == [3]
     assert scene.last.number == "2026-000001"
+
+
+def by_indicator(offset: int, *sources: str) -> FindingUpdate:
+    facts = IndicatorFacts(type="domain", value="evil.example", sources=sources, confidence=80)
+    return update(found(offset, rule="i-1", indicator=facts, kind="indicator"))
+
+
+def taken_back(source: str = "feed-a", indicator: str = "i-1", at: int = T0) -> Revocations:
+    said = Revocation(source=source, indicator=indicator, by="feed-a", reason="a scanner's address", at=at)
+    return Revocations(revoked=(said,))
+
+
+def taken_back_at(at: int) -> Revocations:
+    return taken_back(at=at)
+
+
+async def test_an_incident_is_told_that_its_indicator_was_taken_back_and_stays(scene: Scene) -> None:
+    process = scene.process()
+    said = taken_back()
+    batch = batch_of(by_indicator(0, "feed-a", "feed-b").to_bytes(), said.to_bytes(), topic="intake")
+    await scene.handle(process, batch)
+    kinds = [sealed.entry.body.kind for sealed in read(scene.folder)]
+    assert kinds == ["registered", "finding_added", "notified", "indicator_revoked"]
+    assert scene.last.revoked == said.revoked
+    assert (scene.last.revision, scene.last.status, scene.acked) == (2, "registered", [2])
+
+
+async def test_a_revocation_said_again_after_a_crash_adds_nothing_and_a_later_one_does(scene: Scene) -> None:
+    said: list[FindingUpdate | Revocations] = [by_indicator(0, "feed-a"), *map(taken_back_at, (T0, T0, T0 + 1))]
+    for first, one in enumerate(said):
+        process = scene.process()
+        await scene.handle(process, batch_of(one.to_bytes(), first=first, topic="intake", log="intake0"))
+        await process.release()
+    revoked = [sealed for sealed in read(scene.folder) if sealed.entry.body.kind == "indicator_revoked"]
+    assert len(revoked) == 2
+    assert [said.at for said in scene.last.revoked] == [T0 + 1]
+
+
+@pytest.mark.parametrize("said", [taken_back(source="feed-b"), taken_back(indicator="i-2")])
+async def test_what_another_source_takes_back_says_nothing_of_this_indicator(scene: Scene, said: Revocations) -> None:
+    batch = batch_of(by_indicator(0, "feed-a").to_bytes(), said.to_bytes(), topic="intake")
+    await scene.handle(scene.process(), batch)
+    assert "indicator_revoked" not in [sealed.entry.body.kind for sealed in read(scene.folder)]
+    assert "dead-letters" not in scene.delivery.sent
 
 
 async def test_the_year_in_a_number_is_the_banks(scene: Scene) -> None:
