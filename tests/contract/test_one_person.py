@@ -1,6 +1,7 @@
 """Sysmon, Security, Entra, VPN and auditd events of one person fall into one group, and into one finding.
 
-Entra's sign-in stands in Elastic's schema and the VPN's in a JSON of its own, with the topic's settings as log source.
+Entra's sign-in is as Azure Monitor exports it, the VPN's gateway a FortiGate, and what it says of a session in use a JSON
+of its own, with the topic's settings as log source.
 """
 
 from __future__ import annotations
@@ -40,14 +41,18 @@ SECURITY = {
     "NewProcessName": "C:\\Tools\\pay.exe", "NewProcessId": "0x1267",
 }  # fmt: skip
 ENTRA = {
-    "@timestamp": "2026-03-10T05:03:00Z", "ecs": {"version": "8.11.0"},
-    "event": {"category": ["authentication"], "dataset": "azure.signinlogs", "action": "Sign-in activity"},
-    "user": {"name": "P.Gustavo@bank.example", "id": OBJECT}, "source": {"ip": "203.0.113.80"},
+    "time": "2026-03-10T05:03:00Z", "category": "SignInLogs", "operationName": "Sign-in activity", "resultType": "0",
+    "resourceId": "/tenants/1/providers/Microsoft.aadiam", "callerIpAddress": "203.0.113.80",
+    "properties": {
+        "createdDateTime": "2026-03-10T05:03:00Z", "userPrincipalName": "P.Gustavo@bank.example", "userId": OBJECT,
+        "appDisplayName": "Mail", "ipAddress": "203.0.113.80", "status": {"errorCode": 0},
+    },
 }  # fmt: skip
-VPN = {
-    "time": "2026-03-10T05:04:00Z", "device": "vpn-1", "action": "session-started",
-    "username": "pedro.gustavo@bank.example", "client_ip": "198.51.100.23",
-}  # fmt: skip
+VPN = (
+    'date=2026-03-10 time=10:04:00 tz="+0500" devname="vpn-1" devid="FGT-1" logid="0101039424" type="event" '
+    'subtype="vpn" level="information" vd="root" logdesc="SSL VPN tunnel up" action="tunnel-up" '
+    'remip=198.51.100.23 tunnelip=10.200.0.5 user="pedro.gustavo@bank.example" msg="SSL tunnel established"'
+)
 BEHIND_VPN = {
     "time": "2026-03-10T05:05:00Z", "device": "pay-1", "action": "session-used", "src_ip": "10.200.0.5"
 }  # fmt: skip
@@ -59,8 +64,8 @@ AUDITD = (
 SEEN: dict[str, tuple[dict[str, str], dict[str, Any], str, Any]] = {
     "sysmon": ({"product": "windows", "service": "sysmon"}, {"Image|endswith": "\\pay.exe"}, "raw.windows", SYSMON),
     "security": ({"product": "windows", "service": "security"}, {"EventID": 4688}, "raw.windows", SECURITY),
-    "entra": ({"product": "azure", "service": "signinlogs"}, {"event.action": "Sign-in activity"}, "raw.entra", ENTRA),
-    "vpn": ({"product": "gateway", "service": "vpn"}, {"action": "session-started"}, "raw.vpn", VPN),
+    "entra": ({"product": "azure", "service": "signinlogs"}, {"resultType": 0}, "raw.entra", ENTRA),
+    "vpn": ({"product": "fortigate", "service": "event"}, {"action": "tunnel-up"}, "raw.network", VPN),
     "behind": ({"product": "gateway", "service": "vpn"}, {"action": "session-used"}, "raw.vpn", BEHIND_VPN),
     "auditd": ({"product": "linux", "service": "auditd"}, {"exe": "/opt/pay/pay"}, "raw.linux", AUDITD),
 }
@@ -94,10 +99,7 @@ def bank(tmp_path_factory: pytest.TempPathFactory) -> tuple[Settings, Loaded]:
         for number, (name, (source, wanted, _, _)) in enumerate(SEEN.items(), 20)
     ]
     (folder / "rules" / "all.yml").write_bytes(b"---\n".join(texts) + CORRELATION)
-    topics = (
-        TopicSettings(topic="raw.entra", product="azure", service="signinlogs"),
-        TopicSettings(topic="raw.vpn", product="gateway", service="vpn"),
-    )
+    topics = (TopicSettings(topic="raw.vpn", product="gateway", service="vpn"),)
     settings = load(rules=(folder / "rules",), state_dir=folder / "state", topics=topics, identities=kept(folder))
     return settings, loading.load(settings)
 
