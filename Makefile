@@ -46,7 +46,7 @@ shippers: $(VENV)/.dev $(QORGAN_KAFKA_HOME) ## deploy/shippers run by rsyslog an
 	@$(PYTEST) -m "shippers"
 
 fuzz: $(VENV)/.dev ## random rules, events and feeds; ARGS=600: ten minutes for each target
-	@QORGAN_FUZZ=$(or $(ARGS),20) $(BIN)/python -m pytest -q tests/fuzz
+	@QORGAN_FUZZ=$(or $(ARGS),20) $(BIN)/python -m pytest -q -n $(JOBS) tests/fuzz
 
 bench: $(VENV)/.dev ## the benchmarks of BENCHMARKS.md
 	@$(BIN)/qorgan bench all $(ARGS)
