@@ -154,16 +154,26 @@ _FANGS: Final = (
     (re.compile(r"[\[({]/[\])}]"), "/"),
 )
 _MARKS: Final = re.compile(r"[\[({\\*]|\.[\])}]|[hf]x|h__p", re.IGNORECASE)
-_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]+")
+#: Control characters, and halves of characters, which are no text anywhere.
+_CONTROL: Final = re.compile("[\x00-\x1f\x7f\ud800-\udfff]+")
+#: Fangs within fangs are undone so often.
+MAX_ROUNDS: Final = 8
 
 
 def refang(text: str) -> str:
-    """Undo what keeps people from clicking: hxxp, [.], (dot), [:], [://], [at], and their like."""
-    if _MARKS.search(text) is None:
-        return text
-    for fang, plain in _FANGS:
-        text = fang.sub(_scheme if plain is None else plain, text)
-    return text
+    """Undo what keeps people from clicking: hxxp, [.], (dot), [:], [://], [at], and their like.
+
+    What is undone has nothing left to undo. Raises ValueError where it has after MAX_ROUNDS.
+    """
+    for _ in range(MAX_ROUNDS):
+        if _MARKS.search(text) is None:
+            return text
+        before = text
+        for fang, plain in _FANGS:
+            text = fang.sub(_scheme if plain is None else plain, text)
+        if text == before:
+            return text
+    raise ValueError("a value with fangs within fangs")
 
 
 def _scheme(found: re.Match[str]) -> str:

@@ -1,6 +1,6 @@
 """Sysmon, Security, Entra, VPN and auditd events of one person fall into one group, and into one finding.
 
-Entra's sign-in is as Azure Monitor exports it, the VPN's gateway a FortiGate, and what it says of a session in use a JSON
+Entra's sign-in is as Azure Monitor exports it, the VPN's gateway a FortiGate; what says that a session is used is a JSON
 of its own, with the topic's settings as log source.
 """
 

@@ -66,7 +66,8 @@ def _one(words: list[str], has: set[str]) -> bool:
 
 def _of(quantity: str, pattern: str, has: set[str]) -> bool:
     shape = ".*" if pattern == "them" else ".*".join(map(re.escape, pattern.split("*")))
-    named = [name for name in NAMES if re.fullmatch(shape, name) and not name.startswith("_")]
+    hidden = pattern.startswith("_")  # what begins with an underscore is named by a pattern that does too
+    named = [name for name in NAMES if re.fullmatch(shape, name) and (hidden or not name.startswith("_"))]
     if not named:
         raise _WrongError
     return (all if quantity == "all" else any)(name in has for name in named)

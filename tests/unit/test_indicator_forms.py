@@ -234,3 +234,16 @@ def test_a_revision_changes_with_all_content(other: Indicator) -> None:
     assert len(sealed(WHOLE).revision) == 16
     assert sealed(other).revision != sealed(WHOLE).revision
     assert sealed(other._replace(revision="before")) == sealed(other)
+
+
+def test_fangs_within_fangs_are_undone_to_the_end_or_refused() -> None:
+    """What `normal` gives is its own normal form: two feeds that fang alike mean the same."""
+    once = normal("url", "http://a.example/;203.[.]]example").value
+    assert normal("url", once).value == once
+    with pytest.raises(ValueError, match="fangs within fangs"):
+        normal("domain", "a" + "[" * 40 + "." + "]" * 40 + "example")
+
+
+def test_half_a_character_is_no_value() -> None:
+    with pytest.raises(ValueError, match="no mutex"):
+        normal("mutex", "Global\\\ud800x")
