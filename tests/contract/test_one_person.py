@@ -1,7 +1,7 @@
 """Sysmon, Security, Entra, VPN and auditd events of one person fall into one group, and into one finding.
 
-Entra's sign-in is as Azure Monitor exports it, the VPN's gateway a FortiGate; that a session is used is told in a JSON of
-its own, with the topic's settings as log source.
+Entra's sign-in is as Azure Monitor exports it, the VPN's gateway a FortiGate; that a session is used is told in JSON,
+with the topic's settings as log source.
 """
 
 from __future__ import annotations
