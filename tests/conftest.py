@@ -19,6 +19,11 @@ settings.register_profile("ci", derandomize=True, deadline=None)
 settings.load_profile("ci" if os.environ.get("CI") else "local")
 
 
+def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
+    """Bytes that are no text have no place in a test's name: a packed file holds the time at which it was packed."""
+    return argname if isinstance(val, bytes) and not (val.isascii() and val.decode().isprintable()) else None
+
+
 @pytest.fixture(scope="session")
 def embedded_broker() -> Iterator[Broker]:
     """One embedded broker for the whole run: use topic and group names of your own."""
