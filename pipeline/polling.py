@@ -165,13 +165,12 @@ class Polling:
             return
         await asyncio.to_thread(self._catalogue.keep_feed, name, cursor, number + 1)
         state.fault, state.done, state.due = "", max(now, state.asked), self._clock() + interval
-        faults = [fault for fault in faults if fault.kind != "foreign"]  # what is no indicator is no fault of one
-        self._metrics["feed_faults_total"].labels(feed=name, what="entry").inc(len(faults))
-        for fault in faults[:NAMED]:
+        self._metrics["feed_faults_total"].labels(feed=name, what="entry").inc(faults.count)
+        for fault in faults.named:
             log.warning("an entry of a feed is not used", feed=name, where=fault.where, why=fault.why)
-        log.info("feed polled", feed=name, faults=len(faults), seconds=round(self._clock() - started, 1))
+        log.info("feed polled", feed=name, faults=faults.count, seconds=round(self._clock() - started, 1))
 
-    async def _of_files(self, number: int, now: int) -> list[Fault]:
+    async def _of_files(self, number: int, now: int) -> _Faults:
         """What the files hold; what they no longer hold is withdrawn."""
         with _of_the_feed():
             loaded = await asyncio.to_thread(load_indicators, self._settings.indicators)
@@ -180,21 +179,37 @@ class Polling:
             await self._agent.take(piece, feed=FILES, poll=number)
         if not any(fault.kind == "end" for fault in loaded.faults):  # else it was not the whole
             await self._agent.withdraw(FILES, number)
-        return list(loaded.faults)
+        faults = _Faults()
+        faults.add(loaded.faults)
+        return faults
 
     async def _of_feed(
         self, feed: FeedSettings, cursor: dict[str, object], number: int, now: int
-    ) -> tuple[list[Fault], dict[str, object]]:
-        faults: list[Fault] = []
+    ) -> tuple[_Faults, dict[str, object]]:
+        faults = _Faults()
         async with aiohttp.ClientSession() as session:
             polled = poll(feed, cursor, self._wall, session)
             async for piece in _batched(aiter(polled), TOGETHER):
-                faults += [entry for entry in piece if isinstance(entry, Fault)]
+                faults.add(piece)
                 await self._agent.take(_said(piece, feed, now), feed=feed.name, poll=number)
                 await asyncio.to_thread(self._catalogue.keep_feed, feed.name, polled.cursor, number - 1)
         if feed.snapshot and polled.whole:
             await self._agent.withdraw(feed.name, number)
         return faults, polled.cursor
+
+
+class _Faults:
+    """How many entries of a poll are not used, and the first of them: a feed may have millions."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.named: list[Fault] = []
+
+    def add(self, entries: Iterable[Entry]) -> None:
+        """Count the faults among these. What is no indicator is no fault of one."""
+        found = [entry for entry in entries if isinstance(entry, Fault) and entry.kind != "foreign"]
+        self.count += len(found)
+        self.named += found[: NAMED - len(self.named)]
 
 
 def _said(entries: Iterable[Entry], feed: FeedSettings, now: int) -> list[Document | Command]:

@@ -7,15 +7,14 @@ Sources: systemd.journal-fields(7), journalctl(1) "json", the references of Vect
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import Any, Final
 
 from detectors.ioc.observables import Rows, take_path, take_urls_inside
 from pipeline.parsers.auditd import audit_event, is_audit
 from pipeline.parsers.clock import moment
-from pipeline.parsers.linux import PROGRAMS, SERVICES
-from pipeline.parsers.shape import Topic, first, source
-from schemas.event import Event, Format, Source
+from pipeline.parsers.linux import PROGRAMS, source_of
+from pipeline.parsers.shape import Topic, first
+from schemas.event import Event, Format
 
 JOURNALD = Format("journald", "json")
 #: A message of bytes: it stands in the record as numbers.
@@ -37,8 +36,8 @@ _TIMES: Final = (
     "@timestamp",
     "date",
 )
-_AUTH: Final = ("4", "10")
-_CRON: Final = "9"
+#: Syslog's facilities by their numbers as texts.
+_FACILITIES: Final = {str(number): number for number in range(24)}
 
 
 def is_journald(doc: dict[str, Any]) -> bool:
@@ -72,7 +71,7 @@ def journald(doc: dict[str, Any], raw: bytes, _near: int, topic: Topic) -> Event
     doc["message"] = message
     named = (("hostname", host), ("program", program), ("pid", pid))
     doc.update((name, value) for name, value in named if value)
-    known = _source(program, str(get("SYSLOG_FACILITY", "")), topic.source)
+    known = source_of(program, _FACILITIES.get(str(get("SYSLOG_FACILITY")), -1), topic.source)
     event = Event(0, raw, form, known, doc, 0, own, False, False, host, "", "", "", program)
     reader = PROGRAMS.get(known.service)
     if reader is not None:
@@ -98,14 +97,3 @@ def _audit(doc: dict[str, Any], message: str, own_ms: int) -> str:
         return ""
     rest = message.removeprefix(kind).lstrip()
     return f"type={kind} msg=audit({own_ms // 1000}.{own_ms % 1000:03}:{serial}): {rest}"
-
-
-@lru_cache(maxsize=8_192)
-def _source(program: str, facility: str, told: Source) -> Source:
-    """As of a syslog line: by the program's name, else by the facility."""
-    if told.product not in ("", "linux"):
-        return told
-    service = SERVICES.get(program.rpartition("/")[2].lower())
-    if service is None:
-        service = "auth" if facility in _AUTH else "cron" if facility == _CRON else told.service or "syslog"
-    return source("linux", told.category, service)

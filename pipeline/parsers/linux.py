@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Final
 
 from detectors.ioc.observables import address
-from schemas.event import Event
+from pipeline.parsers.shape import source
+from schemas.event import Event, Source
 
 #: Sigma's service by program.
 SERVICES: Final = {
@@ -28,6 +30,9 @@ SERVICES: Final = {
     "guacd": "guacamole",
 }
 
+_AUTH: Final = (4, 10)
+_CRON: Final = 9
+
 #: Longer messages are not looked into: sshd's own are cut at 1 KB.
 _MAX_MESSAGE: Final = 4_096
 
@@ -39,6 +44,20 @@ _PEER = re.compile(
     re.DOTALL,
 )
 _PAM = re.compile(r"pam_\w+\(sshd:\w+\):.* rhost=(\S*)(?:\s+user=(\S*))?")
+
+
+@lru_cache(maxsize=8_192)
+def source_of(program: str, facility: int, told: Source) -> Source:
+    """The log source of a line: by the program's name, else by syslog's facility (-1: none is told).
+
+    `told`: the topic's; one of another product than Linux stands.
+    """
+    if told.product not in ("", "linux"):
+        return told
+    service = SERVICES.get(program.rpartition("/")[2].lower())
+    if service is None:
+        service = "auth" if facility in _AUTH else "cron" if facility == _CRON else told.service or "syslog"
+    return source("linux", told.category, service)
 
 
 def sshd(message: str, event: Event) -> None:

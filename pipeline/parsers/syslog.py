@@ -8,7 +8,6 @@ read by one expression; sequence numbers, years, zones, missing hosts and framin
 from __future__ import annotations
 
 import re
-from functools import lru_cache
 from typing import Any, Final
 
 from detectors.ioc.observables import Rows, take_urls_inside
@@ -16,9 +15,9 @@ from pipeline.parsers.auditd import audit_event, is_audit
 from pipeline.parsers.carried import MARKS, ODD, carried
 from pipeline.parsers.cisco import device
 from pipeline.parsers.clock import MONTHS, dated, moment, without_year
-from pipeline.parsers.linux import PROGRAMS, SERVICES
+from pipeline.parsers.linux import PROGRAMS, source_of
 from pipeline.parsers.logfmt import is_device, logfmt
-from pipeline.parsers.shape import Topic, ip, source
+from pipeline.parsers.shape import Topic, ip
 from schemas.errors import UnparsableError
 from schemas.event import NOWHERE, Event, Format, Source
 
@@ -50,8 +49,6 @@ _PARAM = re.compile(rf' ([^\s\]="]{{1,64}})="({_VALUE})"', re.DOTALL)
 _ESCAPE = re.compile(r'\\(["\\\]])')
 
 _SENSORS: Final = frozenset({"suricata", "zeek"})
-_AUTH: Final = (4, 10)
-_CRON: Final = 9
 
 
 def is_syslog(text: str) -> bool:
@@ -184,7 +181,7 @@ def _event(
         fields["program"] = program
     if pid:
         fields["pid"] = pid
-    known = _source(program, int(priority) >> 3 if priority else -1, topic.source)
+    known = source_of(program, int(priority) >> 3 if priority else -1, topic.source)
     event = Event(0, raw, form, known, fields, 0, own_ms, False, False, host, "", "", "", program)
     reader = PROGRAMS.get(known.service)
     if reader is not None:
@@ -198,7 +195,7 @@ def _framed(inside: Event, own_ms: int, host: str, program: str, priority: str |
     if inside.source.product not in _SENSORS:
         inside.host = inside.host or host
     if inside.source == NOWHERE:
-        inside.source = _source(program, int(priority) >> 3 if priority else -1, topic.source)
+        inside.source = source_of(program, int(priority) >> 3 if priority else -1, topic.source)
         inside.process = inside.process or program
     return inside
 
@@ -216,13 +213,3 @@ def _of_device(
     event = Event(0, raw, SYSLOG, told if told.product else known, fields, 0, own_ms, host=host)
     event.user, event.src_ip, event.dst_ip = get("user", ""), ip(get("src_ip", "")), ip(get("dst_ip", ""))
     return event
-
-
-@lru_cache(maxsize=8_192)
-def _source(program: str, facility: int, told: Source) -> Source:
-    if told.product not in ("", "linux"):
-        return told
-    service = SERVICES.get(program.rpartition("/")[2].lower())
-    if service is None:
-        service = "auth" if facility in _AUTH else "cron" if facility == _CRON else told.service or "syslog"
-    return source("linux", told.category, service)

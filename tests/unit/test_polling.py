@@ -6,6 +6,8 @@ from pathlib import Path
 
 import orjson
 
+from detectors.ioc.feeds import Fault
+from pipeline import polling
 from pipeline.gated import TOPIC
 from pipeline.polling import Polling
 from pipeline.settings import Settings
@@ -108,3 +110,12 @@ async def test_a_feed_that_cannot_be_polled_is_told_and_tried_again(tmp_path: Pa
     assert "regulator" in str(scene.settled()[-1]["faults"])
     (tmp_path / "missing.csv").write_text("type,value,id\ndomain,state.example,s\n")
     assert (await scene.step(60))["s"] == "active"
+
+
+def test_of_a_million_faults_the_first_are_kept_and_all_are_counted() -> None:
+    faults = polling._Faults()
+    for place in range(0, 10_000, 100):
+        faults.add(Fault(f"line {place + number}", "no value", "bad") for number in range(100))
+        faults.add([Fault("x", "a file's path", "foreign")])
+    assert faults.count == 10_000
+    assert [fault.where for fault in faults.named] == [f"line {number}" for number in range(polling.NAMED)]
